@@ -1,0 +1,32 @@
+"""Axis legend, strict configuration, seeds and draws, errors, the mixer contract."""
+
+from recollect.core.config import Config
+from recollect.core.draws import integers, normal, random_words, signs, uniform
+from recollect.core.errors import ConfigError, NotDefinedError, RecollectError, StoreError
+from recollect.core.imports import add_working_directory, load_object, source_hash
+from recollect.core.mixer import LtiMixer, Mixer, State
+from recollect.core.names import lookup, suggestion
+from recollect.core.seeds import derive_seed, seeded_initialisation
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "LtiMixer",
+    "Mixer",
+    "NotDefinedError",
+    "RecollectError",
+    "State",
+    "StoreError",
+    "add_working_directory",
+    "derive_seed",
+    "integers",
+    "load_object",
+    "lookup",
+    "normal",
+    "random_words",
+    "seeded_initialisation",
+    "signs",
+    "source_hash",
+    "suggestion",
+    "uniform",
+]

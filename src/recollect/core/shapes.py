@@ -1,0 +1,34 @@
+"""The axis legend: the only place where axes are named.
+
+| letter | axis |
+|---|---|
+| `B` | batch |
+| `T` | time (always axis 1 of a sequence) |
+| `H` | head |
+| `K` | key dimension of a head |
+| `V` | value dimension of a head |
+| `N` | state of a recurrence |
+| `C` | chunk |
+| `D` | model width |
+| `R` | runs trained together |
+"""
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+Sequence = Float[Tensor, "B T D"]
+"""A batch of sequences, as a mixer reads and writes them."""
+
+Step = Float[Tensor, "B D"]
+"""One position of a batch of sequences."""
+
+Taps = Float[Tensor, " T"]
+"""Values of a memory function at lags 0..T-1."""
+
+Kernel = Float[Tensor, "T D D"]
+"""Impulse response of a linear time-invariant mixer: `y_t = sum_s kernel[s] @ x_{t-s}`."""
+
+Inputs = Float[Tensor, "B T inputs"]
+Targets = Float[Tensor, "B T outputs"]
+Mask = Bool[Tensor, "B T"]
+Indices = Int64[Tensor, " B"]
