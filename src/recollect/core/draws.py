@@ -73,10 +73,10 @@ def normal(seed: int, indices: Indices, count: int) -> Float64[Tensor, "B n"]:
         True
     """
     pairs = -(-count // 2)
-    u, v = uniform(seed, indices, 2 * pairs).split(pairs, dim=1)
+    u, v = uniform(seed, indices, 2 * pairs).unflatten(1, (pairs, 2)).unbind(-1)
     radius = (-2 * _log(u)).sqrt()
     cosine, sine = _cosine_and_sine_of_turns(v)
-    return torch.cat([radius * cosine, radius * sine], dim=1)[:, :count]
+    return torch.stack([radius * cosine, radius * sine], dim=-1).flatten(1)[:, :count]
 
 
 def _log(x: Float64[Tensor, "B n"]) -> Float64[Tensor, "B n"]:
@@ -108,7 +108,6 @@ def _cosine_and_sine_of_turns(
 _ARTANH = tuple(1 / (2 * k + 1) for k in range(11))
 _COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(9))
 _SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(9))
-
 
 
 

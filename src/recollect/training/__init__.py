@@ -1,1 +1,35 @@
-"""..."""
+"""The trainer: pure steps, evaluation with standard errors, the audit of what was learned."""
+
+from recollect.training.assessment import Metrics, Series, assess
+from recollect.training.config import TrainingConfig
+from recollect.training.convergence import has_plateaued, still_improving
+from recollect.training.evaluation import NormalisedError, Predictions, normalised_error, predict_split
+from recollect.training.optimizer import OptimizerState, adamw, clip_norm, learning_rate_at
+from recollect.training.parameters import ParameterLayout
+from recollect.training.step import TrainingState, initial_training_state, loss_function, training_step
+from recollect.training.trainer import Curve, Trained, train
+
+__all__ = [
+    "Curve",
+    "Metrics",
+    "NormalisedError",
+    "OptimizerState",
+    "ParameterLayout",
+    "Predictions",
+    "Series",
+    "Trained",
+    "TrainingConfig",
+    "TrainingState",
+    "adamw",
+    "assess",
+    "clip_norm",
+    "has_plateaued",
+    "initial_training_state",
+    "learning_rate_at",
+    "loss_function",
+    "normalised_error",
+    "predict_split",
+    "still_improving",
+    "train",
+    "training_step",
+]

@@ -1,0 +1,31 @@
+"""The entries that `list` and `show` know, by category, each with its documentation."""
+
+import inspect
+from collections.abc import Callable
+
+from recollect.memory import FAMILIES
+from recollect.models import MIXERS
+from recollect.studies import STUDIES, find_study
+from recollect.tasks import TASKS
+
+
+def _documented(registry: dict[str, type]) -> dict[str, str]:
+    return {name: inspect.cleandoc(entry.__doc__ or "") for name, entry in registry.items()}
+
+
+def _studies() -> dict[str, str]:
+    return {name: find_study(name).description for name in STUDIES}
+
+
+CATEGORIES: dict[str, Callable[[], dict[str, str]]] = {
+    "memory": lambda: _documented(FAMILIES),
+    "tasks": lambda: _documented(TASKS),
+    "models": lambda: _documented(MIXERS),
+    "studies": _studies,
+}
+
+
+def first_sentence(text: str) -> str:
+    """The first line of a documentation string, without its markup."""
+    line = text.strip().partition("\n")[0] if "\n\n" not in text else text.strip().partition("\n\n")[0]
+    return " ".join(line.replace("`", "").replace("$", "").split())

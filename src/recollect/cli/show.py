@@ -1,0 +1,92 @@
+"""`recollect show`: one memory function, task, model, study or stored run."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+import yaml
+from pydantic import BaseModel
+from rich.table import Table
+
+from recollect.cli.console import out
+from recollect.cli.entries import CATEGORIES
+from recollect.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from recollect.core import ConfigError, suggestion
+from recollect.memory import FAMILIES
+from recollect.models import MIXERS, mixer_facts
+from recollect.studies import STUDIES, Record, Store, find_study
+from recollect.tasks import TASKS
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A name from `recollect list`, or a run's id (or its beginning).")],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one entry: equation, options, state size, citation; or one run: config, metrics, error."""
+    document = _entry(name) or _stored_run(name, store)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for title, value in document.items():
+        if isinstance(value, str) and "\n" in value:
+            out.print(f"[bold]{title}[/]")
+            out.print(value, markup=False, highlight=False, soft_wrap=True)
+        elif isinstance(value, list):
+            out.print(_options_table(value))
+        elif isinstance(value, dict):
+            out.print(f"[bold]{title}[/]")
+            out.print(yaml.safe_dump(value, sort_keys=False).rstrip(), markup=False, highlight=False)
+        else:
+            out.print(f"[bold]{title}[/]: {value}", highlight=False)
+
+
+def _entry(name: str) -> dict[str, Any] | None:
+    if name in FAMILIES:
+        return {"memory function": name, "about": _text("memory", name), "options": _fields(FAMILIES[name])}
+    if name in TASKS:
+        return {"task": name, "about": _text("tasks", name), "options": _fields(TASKS[name])}
+    if name in MIXERS:
+        return {"model": name, "about": _text("models", name), **mixer_facts(name)}
+    if name in STUDIES:
+        study = find_study(name)
+        size = {"runs": len(study.runs()), "seeds": study.seeds}
+        return {"study": name, **size, "definition": study.model_dump(mode="json")}
+    return None
+
+
+def _stored_run(prefix: str, url: str) -> dict[str, Any]:
+    found: list[Record] = []
+    if all(char in "0123456789abcdef" for char in prefix):
+        with Store(url) as store:
+            found = store.find(prefix)
+    if not found:
+        known = [name for category in CATEGORIES.values() for name in category()]
+        hint = suggestion(prefix, known) or "; `recollect list` names the entries, `recollect runs` the runs."
+        raise ConfigError(f"nothing is called {prefix!r}{hint}")
+    if len(found) > 1:
+        ids = ", ".join(record.id for record in found[:5])
+        raise ConfigError(f"{len(found)} runs begin with {prefix!r} ({ids}, ...); give more digits.")
+    return found[0].model_dump(mode="json", exclude={"series"})
+
+
+def _text(category: str, name: str) -> str:
+    return CATEGORIES[category]()[name]
+
+
+def _fields(model: type[BaseModel]) -> list[dict[str, str]]:
+    return [
+        {
+            "option": name,
+            "type": str(getattr(field.annotation, "__name__", field.annotation)),
+            "default": "required" if field.is_required() else str(field.get_default(call_default_factory=True)),
+        }
+        for name, field in model.model_fields.items()
+    ]
+
+
+def _options_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(*rows[0]) if rows else Table("no options")
+    for row in rows:
+        table.add_row(*[str(value) for value in row.values()])
+    return table

@@ -1,0 +1,153 @@
+"""The data of all charts: each quantity once, rounded, and small enough for a page.
+
+Lag by lag and step by step, a chart shows one run per model and task: that of the lowest seed at the
+learning rate the summary chose. Long series are thinned, and keep their peaks.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recollect.studies.record import Record
+
+Rows = list[dict[str, Any]]
+Datasets = dict[str, Rows]
+
+MAX_POINTS = 160
+"""Points of one line: more than a phone's screen can tell apart in a small multiple."""
+
+SMALLEST_ERROR = 1e-7
+"""Errors below are drawn here: float32 resolves no less, and a logarithmic axis has no zero."""
+
+
+def datasets(records: Sequence[Record], summary: pd.DataFrame) -> Datasets:
+    """Tables by name.
+
+    `summary` has a row per model and task. The others hold columns of numbers in each row (a chart
+    flattens them): `truth` per task (`lag`, `true`, `share` of the target's power at that lag for white
+    input), `learned`, `curve` and `position` per model and task.
+    """
+    shown = _representatives(records, summary)
+    truth, learned = _memory(shown)
+    return {
+        "summary": _summary_rows(summary),
+        "truth": truth,
+        "learned": learned,
+        "curve": [row for record in shown if (row := _line(record, "curve", "step"))],
+        "position": [row for record in shown if (row := _line(record, "position", "position"))],
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    """Four significant digits; None for what is not a finite number (JSON has no other word for it)."""
+    return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
+
+
+def _representatives(records: Sequence[Record], summary: pd.DataFrame) -> list[Record]:
+    """The run of the lowest seed at the chosen learning rate, in the order of `summary`."""
+    chosen = {(row.task, row.model): row.learning_rate for row in summary.itertuples()}
+    first: dict[tuple[str, str], Record] = {}
+    for record in records:
+        key = (record.task, record.model)
+        if record.status == "failed" or record.config["training"]["learning_rate"] != chosen[key]:
+            continue
+        if key not in first or record.seed < first[key].seed:
+            first[key] = record
+    return [first[key] for key in chosen if key in first]
+
+
+def _summary_rows(summary: pd.DataFrame) -> Rows:
+    rows = []
+    for row in summary.to_dict("records"):
+        rows.append(
+            {
+                **{name: row[name] for name in ("task", "model", "interval_kind", "best", "tied")},
+                **{name: None if pd.isna(row[name]) else row[name] for name in ("family", "alpha", "h95")},
+                **{name: rounded(row[name]) for name in ("nmse", "low", "high", "nmse_long", "learning_rate")},
+                "shown": _drawable(row["nmse"]),
+                "shown_low": _drawable(row["low"]),
+                "shown_high": _drawable(row["high"]),
+                "still_improving": row["still_improving"],
+                "seeds": row["num_seeds"],
+                "diverged": row["num_diverged"],
+                "note": note(row),
+            }
+        )
+    return rows
+
+
+def _drawable(error: float) -> float | None:
+    return rounded(max(error, SMALLEST_ERROR))
+
+
+def note(row: dict[str, Any]) -> str:
+    """What a reader must know before trusting a cell of the summary, in words."""
+    notes = []
+    if row["still_improving"]:
+        notes.append("not converged")
+    if row["num_diverged"]:
+        notes.append(f"{row['num_diverged']} of {row['num_seeds']} diverged")
+    if row["num_failed"]:
+        notes.append(f"{row['num_failed']} failed")
+    return ", ".join(notes)
+
+
+def _memory(shown: Sequence[Record]) -> tuple[Rows, Rows]:
+    """True memory function of each task, and the learned ones at the same lags."""
+    truth, learned = [], []
+    for task, records in _by_task(record for record in shown if record.series.get("lag")):
+        lags = records[0].series["lag"]["lag"]
+        same = [record for record in records if record.series["lag"]["lag"] == lags]
+        true = np.asarray(records[0].series["lag"]["true"], dtype=float)
+        kept = _peaks(np.stack([true, *(_numbers(record, "lag", "learned") for record in same)]))
+        # A lag s is seen by T - s of the T positions, all with the same input variance.
+        power = true**2 * np.arange(len(true), 0, -1)
+        columns = {"true": true, "share": power / power.sum()}
+        truth.append({"task": task, "lag": [lags[i] for i in kept], **_at(kept, columns)})
+        for record in same:
+            columns = {name: _numbers(record, "lag", name) for name in ("learned", "learned_se", "missed")}
+            learned.append({"task": task, "model": record.model, **_at(kept, columns)})
+    return truth, learned
+
+
+def _by_task(records: Iterator[Record]) -> Iterator[tuple[str, list[Record]]]:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.task, []).append(record)
+    yield from groups.items()
+
+
+def _line(record: Record, table: str, axis: str) -> dict[str, Any]:
+    """One run's table with its columns as lists, thinned evenly; empty where the run has none."""
+    series = record.series.get(table)
+    if not series or not series[axis]:
+        return {}
+    count = len(series[axis])
+    kept = np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(int))
+    columns = {name: _numbers(record, table, name) for name in series if name != axis}
+    for name in columns:
+        if not name.endswith("_se"):
+            columns[name] = np.maximum(columns[name], SMALLEST_ERROR)
+    return {
+        "task": record.task,
+        "model": record.model,
+        axis: [series[axis][i] for i in kept],
+        **_at(kept, columns),
+    }
+
+
+def _numbers(record: Record, table: str, column: str) -> np.ndarray:
+    return np.asarray(record.series[table][column], dtype=float)
+
+
+def _at(kept: np.ndarray, columns: dict[str, np.ndarray]) -> dict[str, list[float | None]]:
+    return {name: [rounded(value) for value in column[kept].tolist()] for name, column in columns.items()}
+
+
+def _peaks(lines: np.ndarray) -> np.ndarray:
+    """Of each of `MAX_POINTS` bins the index where some line is largest: an impulse must not be thinned away."""
+    heights = np.abs(np.nan_to_num(lines)).max(axis=0)
+    bins = np.array_split(np.arange(len(heights)), min(len(heights), MAX_POINTS))
+    return np.array([part[heights[part].argmax()] for part in bins], dtype=int)

@@ -1,0 +1,80 @@
+"""Running a study: what is stored already is not run again, what ends is stored at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from recollect.core import ConfigError
+from recollect.studies.executor import Activity, Executor
+from recollect.studies.record import Record
+from recollect.studies.run import Run
+from recollect.studies.store import Store
+from recollect.studies.study import Study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a study, and those that still lack a finished record."""
+
+    runs: Sequence[Run]
+    pending: Sequence[Run]
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Callbacks of a driver: what workers do, and each record as it is stored."""
+
+    on_activity: Callable[[Sequence[Activity]], None] = lambda activities: None
+    on_record: Callable[[Run, Record], None] = lambda run, record: None
+
+
+def plan(study: Study, store: Store, *, retry_failed: bool = False) -> Plan:
+    """Compare a study with the store. Failed runs count as finished unless `retry_failed`."""
+    runs = study.runs()
+    statuses = store.statuses(run.id for run in runs)
+    unfinished = {None, "failed"} if retry_failed else {None}
+    return Plan(runs, [run for run in runs if statuses.get(run.id) in unfinished])
+
+
+def check_models(study: Study) -> None:
+    """Build every model once, so that a mistake shows before hours of training do.
+
+    Raises:
+        ConfigError: names the model and what is wrong with it.
+    """
+    task = study.tasks[0]
+    for model in study.models:
+        try:
+            model.build(task.input_size, task.output_size, seed=0)
+        except ConfigError as error:
+            raise ConfigError(f"model {model.title!r}: {error}") from error
+
+
+def run_study(
+    study: Study,
+    store: Store,
+    executor: Executor,
+    watcher: Watcher | None = None,
+    *,
+    retry_failed: bool = False,
+) -> list[Record]:
+    """Run what is missing, store each record as it comes, and return all records in the study's order.
+
+    Interrupting loses at most the runs in flight; calling again goes on from there.
+
+    Example:
+        >>> study = Study.parse({"name": "demo", "models": [{"mixer": "gru", "dim": 4}],
+        ...     "tasks": [{"memory": {"family": "impulse", "alpha": 1}, "length": 8}],
+        ...     "training": {"steps": 2, "test_examples": 64}})
+        >>> from recollect.studies.executor import SerialExecutor
+        >>> [record.status for record in run_study(study, Store("sqlite://"), SerialExecutor())]
+        ['done']
+    """
+    watcher = watcher or Watcher()
+    check_models(study)
+    store.save_study(study)
+    planned = plan(study, store, retry_failed=retry_failed)
+    by_id = {run.id: run for run in planned.runs}
+    for record in executor.run(planned.pending, watcher.on_activity):
+        store.add(record)
+        watcher.on_record(by_id[record.id], record)
+    return store.records(study.name)

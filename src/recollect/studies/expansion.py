@@ -1,0 +1,51 @@
+"""Sweeps in a study file: a list of strengths stands for one task each."""
+
+from itertools import product
+from typing import Any
+
+from recollect.core import ConfigError
+from recollect.memory import from_horizon
+
+_SWEPT = ("alpha", "h95")
+
+
+def expand_task(task: Any) -> list[Any]:
+    """Tasks for every `memory.alpha` or `memory.h95` and every `length` that is given as a list.
+
+    `h95: 12` sets alpha so that 95 % of rho's energy lies in the first 12 lags of the task's length.
+
+    Example:
+        >>> tasks = expand_task({"memory": {"family": "impulse", "alpha": [2, 4]}, "length": 8})
+        >>> [task["memory"]["alpha"] for task in tasks]
+        [2, 4]
+    """
+    if not isinstance(task, dict) or not isinstance(task.get("memory"), dict):
+        return [task]
+    memory = task["memory"]
+    if all(name in memory for name in _SWEPT):
+        raise ConfigError(f"memory {memory}: give `alpha` or `h95`, not both.")
+    axes = [
+        [(name, value) for value in _listed(memory[name])] for name in _SWEPT if name in memory
+    ] or [[(None, None)]]
+    lengths = _listed(task["length"]) if "length" in task else [None]
+    return [
+        _one_task(task, strength, length) for length, strength in product(lengths, axes[0])
+    ]
+
+
+def _one_task(task: dict[str, Any], strength: tuple[str | None, Any], length: Any) -> dict[str, Any]:
+    expanded = task | ({} if length is None else {"length": length})
+    name, value = strength
+    if name is None:
+        return expanded
+    options = {key: field for key, field in task["memory"].items() if key not in _SWEPT}
+    if name == "alpha":
+        return expanded | {"memory": options | {"alpha": value}}
+    family = options.pop("family", None)
+    if length is None:
+        raise ConfigError(f"memory {task['memory']}: `h95` needs the task's `length` to be written out.")
+    return expanded | {"memory": from_horizon(family, value, length, **options)}
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -1,0 +1,116 @@
+"""Laws of the input sequence. All have zero mean and unit variance at every position."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from recollect.core import Config, ConfigError, integers, normal, signs, uniform
+from recollect.core.shapes import Indices
+from recollect.tasks.base import Split
+
+Draws = Float64[Tensor, "B T inputs"]
+
+
+class Gaussian(Config):
+    """Independent standard normal values: the default, for which the risk identity is exact."""
+
+    law: Literal["gaussian"] = "gaussian"
+
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
+        return normal(seed, indices, length * channels).unflatten(1, (length, channels))
+
+
+class Uniform(Config):
+    """Independent values, uniform on [-sqrt 3, sqrt 3]."""
+
+    law: Literal["uniform"] = "uniform"
+
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
+        values = uniform(seed, indices, length * channels).unflatten(1, (length, channels))
+        return (2 * values - 1) * 3**0.5
+
+
+class Signs(Config):
+    """Independent -1 or +1. White, but one state can pack many bits: Gaussian floors do not bind."""
+
+    law: Literal["signs"] = "signs"
+
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
+        return signs(seed, indices, length * channels).unflatten(1, (length, channels))
+
+
+class AutoRegressive(Config):
+    r"""AR(1): `x_t = a x_{t-1} + sqrt(1 - a^2) e_t`, stationary from the first position on."""
+
+    law: Literal["ar1"] = "ar1"
+    coefficient: float = Field(gt=-1, lt=1)
+
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
+        x = normal(seed, indices, length * channels).unflatten(1, (length, channels))
+        x[:, 1:] *= (1 - self.coefficient**2) ** 0.5
+        # sum_s a^s L^s = (1 + aL)(1 + a^2 L^2)(1 + a^4 L^4)...: log2(T) passes instead of T.
+        shift = 1
+        while shift < length:
+            x[:, shift:] += self.coefficient**shift * x[:, :-shift].clone()
+            shift *= 2
+        return x
+
+
+class Recorded(Config):
+    """Windows of a recorded series (`.npy`, or `.csv`/`.txt` with one column per channel), standardised.
+
+    Training, validation and test windows come from the first 60 %, the next 20 % and the last 20 %
+    of the record, so that they never overlap.
+    """
+
+    law: Literal["recorded"] = "recorded"
+    path: Path
+
+    @model_validator(mode="after")
+    def _readable(self) -> "Recorded":
+        if not self.path.is_file():
+            raise ValueError(f"expected a .npy, .csv or .txt file; {str(self.path)!r} does not exist")
+        return self
+
+    @cached_property
+    def _series(self) -> Float64[Tensor, "time inputs"]:
+        try:
+            values = np.load(self.path) if self.path.suffix == ".npy" else _read_text(self.path)
+            series = torch.as_tensor(np.asarray(values, dtype=np.float64))
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"{self.path}: expected numbers, one column per channel ({error}).") from error
+        series = series[:, None] if series.ndim == 1 else series
+        if series.ndim != 2 or not series.isfinite().all() or (series.std(0) == 0).any():
+            raise ConfigError(f"{self.path}: expected finite numbers that vary, as (time,) or (time, channels).")
+        return (series - series.mean(0)) / series.std(0)
+
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
+        total, columns = self._series.shape
+        if columns != channels:
+            raise ConfigError(f"{self.path} has {columns} channels; the task asks for {channels}.")
+        share = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}[split]
+        first, last = (int(total * part) for part in share)
+        windows = last - first - length + 1
+        if windows < 1:
+            raise ConfigError(
+                f"{self.path}: its {split} part has {last - first} values, fewer than the length {length}; "
+                f"give a longer record or a smaller `length`."
+            )
+        start = first + integers(seed, indices, 1, windows)
+        positions = start.cpu() + torch.arange(length)
+        return self._series[positions].to(indices.device)
+
+
+InputLaw = Annotated[Gaussian | Uniform | Signs | AutoRegressive | Recorded, Field(discriminator="law")]
+
+
+def _read_text(path: Path) -> np.ndarray:
+    rows = path.read_text().splitlines()
+    has_header = bool(rows) and any(char.isalpha() and char not in "eEnaif" for char in rows[0])
+    return np.loadtxt(rows[has_header:], delimiter="," if "," in rows[-1] else None, ndmin=2)

@@ -1,0 +1,50 @@
+"""How a model is trained, and on how much it is tested."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from recollect.core import Config
+
+
+class TrainingConfig(Config):
+    """AdamW with linear warm-up and cosine decay, gradient clipping, early stop, best checkpoint.
+
+    Attributes:
+        steps: the budget; the learning rate reaches zero there.
+        batch_size: fresh examples a step.
+        learning_rate: peak.
+        warmup: share of the steps in which the learning rate rises from zero.
+        weight_decay: decoupled, on parameters with two axes or more.
+        betas: decay of the two moments.
+        clip: largest gradient norm.
+        evaluate_every: steps between two evaluations on the validation split.
+        patience: stop after this many evaluations without a gain of 1 %; None never stops early.
+        solved_below: stop as soon as the validation NMSE falls below this.
+        validation_examples, test_examples: sizes of the two splits; the test split is read once.
+        long_factor: the test is repeated at this multiple of the training length; None skips it.
+        precision: dtype of parameters and data; `bfloat16` is autocast over float32, on a GPU.
+        device: `auto` takes a GPU where there is one.
+    """
+
+    steps: PositiveInt = 2000
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 3e-3
+    warmup: float = Field(default=0.05, ge=0, le=1)
+    weight_decay: NonNegativeFloat = 0.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: PositiveFloat = 1.0
+    evaluate_every: PositiveInt = 100
+    patience: PositiveInt | None = None
+    solved_below: NonNegativeFloat = 0.0
+    validation_examples: PositiveInt = 256
+    test_examples: PositiveInt = 2048
+    long_factor: PositiveInt | None = 4
+    precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _betas_are_decays(self) -> "TrainingConfig":
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("`betas` must lie in [0, 1)")
+        return self
