@@ -26,9 +26,11 @@ def test_a_linear_signal_is_projected_exactly_at_every_position(draw):
     x = draw(1, torch.arange(COUNT), T)[..., None]
     found = Projector(x).project(filtered(decaying(0.7), x)[..., 0])
     for t in range(T):
-        torch.testing.assert_close(found.coefficients[t, : t + 1, 0], decaying(0.7)[: t + 1], rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            found.coefficients[t, : t + 1, 0], decaying(0.7)[: t + 1], rtol=0, atol=1e-12
+        )
         assert not found.coefficients[t, t + 1 :].any()
-    assert found.remainder.max() < 1e-24
+    assert found.remainder.max() < 1e-13  # rounding of a difference of two powers
 
 
 def test_every_leading_block_gives_that_positions_own_least_squares(white):

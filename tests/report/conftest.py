@@ -51,8 +51,9 @@ def make_record(
         "nmse_long_se": None if model == "Transformer" else 0.02 * nmse, "long_length": 4 * LENGTH,
         "validation_nmse": nmse * (1 + 5 * abs(math.log10(rate / 1e-2))), "linear_error": linear,
         "nonlinear_remainder": nmse - linear, "bias": 0.0, "steps": 1500, "train_seconds": 4.25,
-        "still_improving": model == "Transformer" and family == "impulse", "num_parameters": 9000 + len(model),
-        "state_size": 64, "receptive_field": 16 if model == "TCN" else None,
+        "still_improving": model == "Transformer" and family == "impulse",
+        "num_parameters": 9000 + len(model), "state_size": 64,
+        "receptive_field": 16 if model == "TCN" else None,
     }  # fmt: skip
     step = np.arange(100, 1501, 100)
     validation = nmse + (1 - nmse) * np.exp(-step / 300)
@@ -124,7 +125,9 @@ def records() -> list[Record]:
         if not (model == "LSTM" and family == "airy" and seed == 2)
     ]
     odd = [
-        make_record("LSTM", "airy", alpha, 2, rate, "diverged") for alpha in ALPHAS["airy"] for rate in (1e-2, 3e-3)
+        make_record("LSTM", "airy", alpha, 2, rate, "diverged")
+        for alpha in ALPHAS["airy"]
+        for rate in (1e-2, 3e-3)
     ]
     odd += [make_record(HOSTILE, "impulse", 9.0), make_record(HOSTILE, "impulse", 21.0, status="failed")]
     odd += [make_record(HOSTILE, "impulse", 3.0, status="diverged", nmse=None, nmse_se=None)]

@@ -22,4 +22,6 @@ def init(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}.") from error
-    out.print(f"Wrote {path}. Run it with: recollect run {path}", highlight=False, markup=False, soft_wrap=True)
+    out.print(
+        f"Wrote {path}. Run it with: recollect run {path}", highlight=False, markup=False, soft_wrap=True
+    )

@@ -29,7 +29,8 @@ def list_entries(
     chosen = [category.value] if category else [c.value for c in Category]
     if as_json:
         document = {
-            name: {entry: first_sentence(text) for entry, text in CATEGORIES[name]().items()} for name in chosen
+            name: {entry: first_sentence(text) for entry, text in CATEGORIES[name]().items()}
+            for name in chosen
         }
         typer.echo(json.dumps(document, indent=2))
         return

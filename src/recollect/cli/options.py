@@ -17,7 +17,8 @@ StoreOption = Annotated[
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on standard output, progress on standard error.")
+    bool,
+    typer.Option("--json", help="Print one JSON document on standard output, progress on standard error."),
 ]
 DEFAULT_STORE = DEFAULT_URL
 

@@ -16,15 +16,23 @@ from recollect.studies import LocalExecutor, Record, Store, Study, find_study, p
 
 
 def run(
-    study: Annotated[str, typer.Argument(help="A built-in study (see `recollect list studies`) or a YAML file.")],
+    study: Annotated[
+        str, typer.Argument(help="A built-in study (see `recollect list studies`) or a YAML file.")
+    ],
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Also run this mixer: a name, or an import path `package.module:Class`. Repeatable."),
+        typer.Option(
+            help="Also run this mixer: a name, or an import path `package.module:Class`. Repeatable."
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds instead of the study's.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; one per core by default.")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
-    report: Annotated[Path, typer.Option(help="Where to write the HTML report.")] = Path("recollect-report.html"),
+    report: Annotated[Path, typer.Option(help="Where to write the HTML report.")] = Path(
+        "recollect-report.html"
+    ),
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,7 +40,7 @@ def run(
     chosen = _amended(find_study(study), model or [], seeds)
     with Store(store) as opened:
         records = _run(chosen, opened, LocalExecutor(workers), retry_failed=retry_failed)
-    path = write_html(records, report, title=chosen.name, description=chosen.description)
+    path = write_html(records, report, title=chosen.name)
     failed = [record for record in records if record.status == "failed"]
     if as_json:
         document = {
@@ -66,7 +74,9 @@ def _run(study: Study, store: Store, executor: LocalExecutor, *, retry_failed: b
     except KeyboardInterrupt:
         left = len(plan(study, store, retry_failed=retry_failed).pending)
         done = len(planned.runs) - left
-        err.print(f"Interrupted: {done} of {len(planned.runs)} runs are stored. The same command goes on from here.")
+        err.print(
+            f"Interrupted: {done} of {len(planned.runs)} runs are stored. The same command goes on from here."
+        )
         raise typer.Exit(130) from None
 
 
@@ -78,4 +88,6 @@ def _amended(study: Study, models: list[str], seeds: int | None) -> Study:
 
 
 def _brief(record: Record) -> dict[str, object]:
-    return record.model_dump(mode="json", include={"id", "model", "task", "seed", "status", "metrics", "error"})
+    return record.model_dump(
+        mode="json", include={"id", "model", "task", "seed", "status", "metrics", "error"}
+    )

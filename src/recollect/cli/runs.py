@@ -53,5 +53,7 @@ def runs(
 
 
 def _row(record: Record) -> dict[str, object]:
-    brief = record.model_dump(mode="json", include={"id", "model", "task", "seed", "status", "facts", "metrics"})
+    brief = record.model_dump(
+        mode="json", include={"id", "model", "task", "seed", "status", "facts", "metrics"}
+    )
     return brief | {"wall_seconds": record.wall_seconds, "error": record.error}

@@ -13,13 +13,15 @@ from recollect.cli.entries import CATEGORIES
 from recollect.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from recollect.core import ConfigError, suggestion
 from recollect.memory import FAMILIES
-from recollect.models import MIXERS, mixer_facts
+from recollect.models import MIXERS, MixerFacts, mixer_facts
 from recollect.studies import STUDIES, Record, Store, find_study
 from recollect.tasks import TASKS
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A name from `recollect list`, or a run's id (or its beginning).")],
+    name: Annotated[
+        str, typer.Argument(help="A name from `recollect list`, or a run's id (or its beginning).")
+    ],
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +49,19 @@ def _entry(name: str) -> dict[str, Any] | None:
     if name in TASKS:
         return {"task": name, "about": _text("tasks", name), "options": _fields(TASKS[name])}
     if name in MIXERS:
-        return {"model": name, "about": _text("models", name), **mixer_facts(name)}
+        facts = mixer_facts(name)
+        options = [
+            {"option": o.name, "type": o.type, "default": "required" if o.required else str(o.default)}
+            for o in facts.options
+        ]
+        return {
+            "model": name,
+            "about": facts.description,
+            "state size": _state(facts),
+            "receptive field": facts.receptive_field or "unbounded",
+            "linear and time-invariant": facts.is_lti,
+            "options": options,
+        }
     if name in STUDIES:
         study = find_study(name)
         size = {"runs": len(study.runs()), "seeds": study.seeds}
@@ -70,6 +84,11 @@ def _stored_run(prefix: str, url: str) -> dict[str, Any]:
     return found[0].model_dump(mode="json", exclude={"series"})
 
 
+def _state(facts: MixerFacts) -> str:
+    growth = f", and {facts.state_growth} more a position" if facts.state_growth else ", whatever the length"
+    return f"{facts.state_size} scalars at dim 32{growth}"
+
+
 def _text(category: str, name: str) -> str:
     return CATEGORIES[category]()[name]
 
@@ -79,7 +98,9 @@ def _fields(model: type[BaseModel]) -> list[dict[str, str]]:
         {
             "option": name,
             "type": str(getattr(field.annotation, "__name__", field.annotation)),
-            "default": "required" if field.is_required() else str(field.get_default(call_default_factory=True)),
+            "default": "required"
+            if field.is_required()
+            else str(field.get_default(call_default_factory=True)),
         }
         for name, field in model.model_fields.items()
     ]

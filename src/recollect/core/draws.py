@@ -110,7 +110,6 @@ _COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(9))
 _SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(9))
 
 
-
 def _polynomial(x: Float64[Tensor, "B n"], coefficients: tuple[float, ...]) -> Float64[Tensor, "B n"]:
     total = torch.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):

@@ -49,7 +49,9 @@ def source_hash(path: str) -> str:
     top = path.partition(":")[0].partition(".")[0]
     spec = importlib.util.find_spec(top)
     if spec is None:
-        raise ConfigError(f"cannot find the module {top!r} of {path!r}; run from the directory that holds it.")
+        raise ConfigError(
+            f"cannot find the module {top!r} of {path!r}; run from the directory that holds it."
+        )
     roots = [Path(place) for place in spec.submodule_search_locations or []]
     files = sorted(file for root in roots for file in root.rglob("*.py"))
     if not files and spec.origin:

@@ -1,1 +1,36 @@
-"""..."""
+"""Sequence mixers and the one backbone that makes models of them."""
+
+from recollect.models.attention import Attention
+from recollect.models.backbone import SequenceModel
+from recollect.models.config import ModelConfig
+from recollect.models.convolution import causal_convolution
+from recollect.models.diagonal_recurrence import diagonal_recurrence
+from recollect.models.facts import MixerFacts, mixer_facts
+from recollect.models.gru import GRU
+from recollect.models.lru import LRU
+from recollect.models.lstm import LSTM
+from recollect.models.registry import MIXERS
+from recollect.models.rnn import RNN
+from recollect.models.s4d import S4D
+from recollect.models.ssm import SSM
+from recollect.models.tcn import TCN
+from recollect.models.vandermonde import vandermonde_kernel
+
+__all__ = [
+    "GRU",
+    "LRU",
+    "LSTM",
+    "MIXERS",
+    "RNN",
+    "S4D",
+    "SSM",
+    "TCN",
+    "Attention",
+    "MixerFacts",
+    "ModelConfig",
+    "SequenceModel",
+    "causal_convolution",
+    "diagonal_recurrence",
+    "mixer_facts",
+    "vandermonde_kernel",
+]

@@ -14,7 +14,7 @@ def causal_convolution(x: Inexact[Tensor, "B T D"], taps: Inexact[Tensor, "T D"]
 
     Example:
         >>> causal_convolution(torch.ones(1, 3, 1), torch.tensor([[1.0], [2.0], [4.0]])).flatten()
-        tensor([1., 3., 7.])
+        tensor([1.0000, 3.0000, 7.0000])
     """
     length = x.shape[1]
     # Zeros up to 2T-1 keep the circular convolution from wrapping; time last is the transform's fast axis.

@@ -74,10 +74,10 @@ class _DiagonalRecurrence(torch.autograd.Function):
         ctx.save_for_backward(a, start, output)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         a, start, states = ctx.saved_tensors
         decay = a.conj().resolve_conj()
-        adjoint = _DiagonalRecurrence.apply(decay, gradient, torch.zeros_like(start), not ctx.reverse)
+        adjoint = _DiagonalRecurrence.apply(decay, *gradients, torch.zeros_like(start), not ctx.reverse)
         first, later, earlier = (
             (adjoint[..., -1, :], adjoint[..., :-1, :], states[..., 1:, :])
             if ctx.reverse
@@ -87,9 +87,8 @@ class _DiagonalRecurrence(torch.autograd.Function):
         return by_sequence.sum_to_size(a.shape), adjoint, first * decay, None
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[Any, ...], a: Tensor, x: Tensor, start: Tensor, reverse: bool
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
+        a, x, start, reverse = inputs
         x, start = (
             value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
             for value, dim in zip((x, start), in_dims[1:3], strict=True)

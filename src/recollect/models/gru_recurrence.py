@@ -62,13 +62,16 @@ class _Recurrence(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
         _, matrix, _, start = inputs
         ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)  # no zeros for the outputs that only backward reads
         ctx.save_for_backward(matrix, start, *output)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        if gradients[0] is None:
+            return None, None, None, None
         matrix, start, states, gates, candidates = ctx.saved_tensors
         delta_u, delta_candidate, delta_start = over_runs(
-            _adjoint, gradient, matrix, start, states, gates, candidates
+            _adjoint, gradients[0], matrix, start, states, gates, candidates
         )
         delta_gates = delta_u[..., : 2 * start.shape[-1]]
         matrix_gradient = torch.cat(
@@ -77,7 +80,9 @@ class _Recurrence(torch.autograd.Function):
         return delta_u, matrix_gradient, delta_candidate.sum((1, 2)), delta_start
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *values: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], *values: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         folded = fold_runs(info.batch_size, in_dims, values)
         return unfold_runs(info.batch_size, _Recurrence.apply(*folded))
 

@@ -62,16 +62,21 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
         ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)  # no zeros for the outputs that only backward reads
         ctx.save_for_backward(*inputs[1:], *output)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        matrix, start, _, states, *_ = ctx.saved_tensors
-        delta, delta_start, delta_start_cell = over_runs(_adjoint, gradient, *ctx.saved_tensors)
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        if gradients[0] is None:
+            return None, None, None, None
+        start, states = ctx.saved_tensors[1], ctx.saved_tensors[3]
+        delta, delta_start, delta_start_cell = over_runs(_adjoint, gradients[0], *ctx.saved_tensors)
         return delta, summed_products(delta, states, start), delta_start, delta_start_cell
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *values: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], *values: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         folded = fold_runs(info.batch_size, in_dims, values)
         return unfold_runs(info.batch_size, _Recurrence.apply(*folded))
 

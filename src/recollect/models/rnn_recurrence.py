@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recollect.models.runs_axis import empty_time_first, fold_runs, over_runs, summed_products, unfold_runs
+from recollect.models.runs_axis import empty_time_first, fold_runs, over_runs, summed_products
 
 Activation = Literal["tanh", "hardtanh", "linear"]
 
@@ -67,16 +67,15 @@ class _Recurrence(torch.autograd.Function):
         ctx.save_for_backward(matrix, start, output)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         matrix, start, states = ctx.saved_tensors
-        (delta,) = over_runs(partial(_adjoint, ctx.activation), gradient, matrix, states)
+        (delta,) = over_runs(partial(_adjoint, ctx.activation), *gradients, matrix, states)
         return delta, summed_products(delta, states, start), delta[:, :, 0] @ matrix, None
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[Any, ...], u: Tensor, matrix: Tensor, start: Tensor, activation: Activation
-    ) -> tuple[Tensor, int]:
-        folded = fold_runs(info.batch_size, in_dims[:3], (u, matrix, start))
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
+        *values, activation = inputs
+        folded = fold_runs(info.batch_size, in_dims[:3], tuple(values))
         return _Recurrence.apply(*folded, activation).unflatten(0, (info.batch_size, -1)), 0
 
 

@@ -40,10 +40,9 @@ class _OverRuns(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None: ...
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[Any, ...], function: Callable[..., tuple[Tensor, ...]], *values: Tensor
-    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        folded = fold_runs(info.batch_size, in_dims[1:], values)
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        function, *values = inputs
+        folded = fold_runs(info.batch_size, in_dims[1:], tuple(values))
         return unfold_runs(info.batch_size, _OverRuns.apply(function, *folded))
 
 

@@ -44,3 +44,18 @@ def vandermonde_kernel(
     across = powers(within[..., -1, :], -(-length // block))
     table = (across * coefficients.unsqueeze(-2)) @ within[..., :-1, :].transpose(-1, -2)
     return table.flatten(-2)[..., :length]
+
+
+def matrix_powers(matrix: Inexact[Tensor, "N N"], count: int) -> Inexact[Tensor, "s N N"]:
+    """`matrix ** s` for s = 0..count-1, by doubling; O(count N^3).
+
+    Example:
+        >>> matrix_powers(torch.tensor([[2.0]]), 3).flatten()
+        tensor([1., 2., 4.])
+    """
+    table = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)[None]
+    factor = matrix
+    while len(table) < count:
+        table = torch.cat([table, table @ factor])
+        factor = factor @ factor
+    return table[:count]

@@ -59,8 +59,8 @@ class Projector:
         columns = length * channels
         if count <= columns + 1:
             raise ConfigError(
-                f"a projection on {length} lags of {channels} channels needs more than {columns + 1} examples, "
-                f"got {count}; use more."
+                f"a projection on {length} lags of {channels} channels needs more than {columns + 1} "
+                f"examples, got {count}; use more."
             )
         self.length, self.channels = length, channels
         self.centred = (inputs - inputs.mean(0)).flatten(1)

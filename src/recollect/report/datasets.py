@@ -1,15 +1,15 @@
 """The data of all charts: each quantity once, rounded, and small enough for a page.
 
 Lag by lag and step by step, a chart shows one run per model and task: that of the lowest seed at the
-learning rate the summary chose. Long series are thinned, and keep their peaks.
+learning rate that validation chose. Long series are thinned, and keep their peaks.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from recollect.report.results import Result, learning_rate
 from recollect.studies.record import Record
 
 Rows = list[dict[str, Any]]
@@ -22,17 +22,17 @@ SMALLEST_ERROR = 1e-7
 """Errors below are drawn here: float32 resolves no less, and a logarithmic axis has no zero."""
 
 
-def datasets(records: Sequence[Record], summary: pd.DataFrame) -> Datasets:
+def datasets(records: Sequence[Record], found: Sequence[Result]) -> Datasets:
     """Tables by name.
 
-    `summary` has a row per model and task. The others hold columns of numbers in each row (a chart
-    flattens them): `truth` per task (`lag`, `true`, `share` of the target's power at that lag for white
-    input), `learned`, `curve` and `position` per model and task.
+    `summary` has a row per model and task; its `shown_*` fit a logarithmic axis. The others hold columns
+    of numbers in each row, which a chart flattens: `truth` per task (`lag`, `true`, `share` of the
+    target's power at that lag for white input), `learned`, `curve` and `position` per model and task.
     """
-    shown = _representatives(records, summary)
+    shown = _representatives(records, found)
     truth, learned = _memory(shown)
     return {
-        "summary": _summary_rows(summary),
+        "summary": [_result_row(result) for result in found],
         "truth": truth,
         "learned": learned,
         "curve": [row for record in shown if (row := _line(record, "curve", "step"))],
@@ -45,53 +45,31 @@ def rounded(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
 
 
-def _representatives(records: Sequence[Record], summary: pd.DataFrame) -> list[Record]:
-    """The run of the lowest seed at the chosen learning rate, in the order of `summary`."""
-    chosen = {(row.task, row.model): row.learning_rate for row in summary.itertuples()}
+def _representatives(records: Sequence[Record], found: Sequence[Result]) -> list[Record]:
+    """The run of the lowest seed at the chosen learning rate, in the order of `found`."""
+    chosen = {(result.task, result.model): result.learning_rate for result in found}
     first: dict[tuple[str, str], Record] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: record.seed):
         key = (record.task, record.model)
-        if record.status == "failed" or record.config["training"]["learning_rate"] != chosen[key]:
-            continue
-        if key not in first or record.seed < first[key].seed:
-            first[key] = record
+        if record.status != "failed" and learning_rate(record) == chosen[key]:
+            first.setdefault(key, record)
     return [first[key] for key in chosen if key in first]
 
 
-def _summary_rows(summary: pd.DataFrame) -> Rows:
-    rows = []
-    for row in summary.to_dict("records"):
-        rows.append(
-            {
-                **{name: row[name] for name in ("task", "model", "interval_kind", "best", "tied")},
-                **{name: None if pd.isna(row[name]) else row[name] for name in ("family", "alpha", "h95")},
-                **{name: rounded(row[name]) for name in ("nmse", "low", "high", "nmse_long", "learning_rate")},
-                "shown": _drawable(row["nmse"]),
-                "shown_low": _drawable(row["low"]),
-                "shown_high": _drawable(row["high"]),
-                "still_improving": row["still_improving"],
-                "seeds": row["num_seeds"],
-                "diverged": row["num_diverged"],
-                "note": note(row),
-            }
-        )
-    return rows
+def _result_row(result: Result) -> dict[str, Any]:
+    same = ("task", "model", "family", "alpha", "h95", "interval_kind", "best", "still_improving", "note")
+    numbers = ("nmse", "low", "high", "nmse_long", "learning_rate")
+    return {
+        **{name: getattr(result, name) for name in same},
+        **{name: rounded(getattr(result, name)) for name in numbers},
+        **{f"shown_{name}": _drawable(getattr(result, name)) for name in ("nmse", "low", "high")},
+        "seeds": result.num_seeds,
+        "diverged": result.num_diverged,
+    }
 
 
-def _drawable(error: float) -> float | None:
-    return rounded(max(error, SMALLEST_ERROR))
-
-
-def note(row: dict[str, Any]) -> str:
-    """What a reader must know before trusting a cell of the summary, in words."""
-    notes = []
-    if row["still_improving"]:
-        notes.append("not converged")
-    if row["num_diverged"]:
-        notes.append(f"{row['num_diverged']} of {row['num_seeds']} diverged")
-    if row["num_failed"]:
-        notes.append(f"{row['num_failed']} failed")
-    return ", ".join(notes)
+def _drawable(error: float | None) -> float | None:
+    return None if error is None else rounded(max(error, SMALLEST_ERROR))
 
 
 def _memory(shown: Sequence[Record]) -> tuple[Rows, Rows]:
@@ -147,7 +125,7 @@ def _at(kept: np.ndarray, columns: dict[str, np.ndarray]) -> dict[str, list[floa
 
 
 def _peaks(lines: np.ndarray) -> np.ndarray:
-    """Of each of `MAX_POINTS` bins the index where some line is largest: an impulse must not be thinned away."""
+    """Of each of `MAX_POINTS` bins the index where some line is largest: an impulse must survive."""
     heights = np.abs(np.nan_to_num(lines)).max(axis=0)
     bins = np.array_split(np.arange(len(heights)), min(len(heights), MAX_POINTS))
     return np.array([part[heights[part].argmax()] for part in bins], dtype=int)

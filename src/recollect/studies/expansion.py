@@ -24,13 +24,11 @@ def expand_task(task: Any) -> list[Any]:
     memory = task["memory"]
     if all(name in memory for name in _SWEPT):
         raise ConfigError(f"memory {memory}: give `alpha` or `h95`, not both.")
-    axes = [
-        [(name, value) for value in _listed(memory[name])] for name in _SWEPT if name in memory
-    ] or [[(None, None)]]
-    lengths = _listed(task["length"]) if "length" in task else [None]
-    return [
-        _one_task(task, strength, length) for length, strength in product(lengths, axes[0])
+    axes = [[(name, value) for value in _listed(memory[name])] for name in _SWEPT if name in memory] or [
+        [(None, None)]
     ]
+    lengths = _listed(task["length"]) if "length" in task else [None]
+    return [_one_task(task, strength, length) for length, strength in product(lengths, axes[0])]
 
 
 def _one_task(task: dict[str, Any], strength: tuple[str | None, Any], length: Any) -> dict[str, Any]:

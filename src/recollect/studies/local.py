@@ -1,17 +1,18 @@
 """Runs in processes of this machine: one torch thread each, largest runs first."""
 
-import multiprocessing
 import os
 import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from ctypes import Array, c_double
 from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
 
 import torch
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from recollect.studies.execute import execute, make_record
 from recollect.studies.executor import Activity, OnActivity
@@ -46,13 +47,14 @@ class LocalExecutor:
         workers = min(self.workers, len(waiting))
         if not workers:
             return
-        context = multiprocessing.get_context("spawn")
+        # pebble declares its own protocol of a context, which the standard library's does not quite meet.
+        context: Any = get_context("spawn")
         # Progress goes through plain shared memory: a killed worker cannot leave it locked.
         board = context.RawArray("d", 2 * workers)
         pool = ProcessPool(
             max_workers=workers, context=context, initializer=_start_worker, initargs=(board, os.getpid())
         )
-        flying: dict[ProcessFuture, _Attempt] = {}
+        flying: dict[Future[Record], _Attempt] = {}
         free = list(range(workers))[::-1]
         try:
             while waiting or flying:
@@ -87,7 +89,7 @@ def _activity(board: "Array[c_double]", attempt: _Attempt) -> Activity:
 def _death_record(attempt: _Attempt, death: ProcessExpired) -> Record:
     message = (
         f"The worker process died {attempt.number} times in a row (exit code {death.exitcode}). "
-        f"A negative code is a signal; -9 often means that memory ran out: use fewer workers or a smaller batch."
+        f"A negative code is a signal; -9 often means that memory ran out: use fewer workers."
     )
     return make_record(attempt.run, "failed", {}, {}, message, time.perf_counter() - attempt.started)
 

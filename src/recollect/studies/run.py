@@ -40,4 +40,6 @@ class Run(Config):
     @property
     def cost(self) -> float:
         """Positions that training reads at most: what runs are ordered and progress is weighted by."""
-        return float(self.training.steps * self.training.batch_size * self.task.length * self.model.num_layers)
+        return float(
+            self.training.steps * self.training.batch_size * self.task.length * self.model.num_layers
+        )

@@ -1,6 +1,6 @@
 """The result store: one immutable row per finished run, in SQLite or PostgreSQL."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from recollect.core import StoreError
@@ -40,10 +41,12 @@ class Store:
         try:
             self._engine = sa.create_engine(url)
         except (SQLAlchemyError, ModuleNotFoundError) as error:
-            raise StoreError(f"cannot use the store URL: {_reason(error)}. Expected e.g. {DEFAULT_URL}") from error
+            raise StoreError(
+                f"cannot use the store URL: {_reason(error)}. Expected e.g. {DEFAULT_URL}"
+            ) from error
         self.url = self._engine.url.render_as_string(hide_password=True)
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _configure_sqlite)
+            event.listen(self._engine, "connect", _configure_sqlite)
         with self._errors("open"), self._engine.begin() as connection:
             self._prepare(connection)
 
@@ -68,14 +71,17 @@ class Store:
 
     def statuses(self, ids: Iterable[str]) -> dict[str, str]:
         """Status by id, for the runs among `ids` that have a record."""
-        query = sa.select(schema.runs.c.id, schema.runs.c.status)
-        return {row["id"]: row["status"] for row in self._by_ids(query, list(ids))}
+        asked, query = list(ids), sa.select(schema.runs.c.id, schema.runs.c.status)
+        found: dict[str, str] = {}
+        with self._errors("read"), self._engine.connect() as connection:
+            for first in range(0, len(asked), _CHUNK):
+                part = query.where(schema.runs.c.id.in_(asked[first : first + _CHUNK]))
+                found |= {row.id: row.status for row in connection.execute(part)}
+        return found
 
     def save_study(self, study: Study) -> None:
         """Remember a study's definition and which runs it consists of, in place of an earlier definition."""
-        rows = [
-            {"study": study.name, "run_id": run.id, "position": i} for i, run in enumerate(study.runs())
-        ]
+        rows = [{"study": study.name, "run_id": run.id, "position": i} for i, run in enumerate(study.runs())]
         definition = study.model_dump(mode="json")
         with self._errors("write to"), self._engine.begin() as connection:
             connection.execute(sa.delete(schema.study_runs).where(schema.study_runs.c.study == study.name))
@@ -89,13 +95,13 @@ class Store:
     def studies(self) -> dict[str, int]:
         """Number of runs of each study, the latest first."""
         query = (
-            sa.select(schema.studies.c.name, sa.func.count(schema.study_runs.c.run_id))
+            sa.select(schema.studies.c.name, sa.func.count(schema.study_runs.c.run_id).label("num_runs"))
             .join_from(schema.studies, schema.study_runs)
             .group_by(schema.studies.c.name, schema.studies.c.updated_at)
             .order_by(schema.studies.c.updated_at.desc())
         )
         with self._errors("read"), self._engine.connect() as connection:
-            return {name: count for name, count in connection.execute(query)}
+            return {row.name: row.num_runs for row in connection.execute(query)}
 
     def records(self, study: str | None = None) -> list[Record]:
         """All records, or those of one study in its order."""
@@ -117,12 +123,6 @@ class Store:
         query = sa.select(schema.runs).where(schema.runs.c.id.startswith(prefix, autoescape=True))
         with self._errors("read"), self._engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
-
-    def _by_ids(self, query: sa.Select[Any], ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        with self._errors("read"), self._engine.connect() as connection:
-            for first in range(0, len(ids), _CHUNK):
-                part = query.where(schema.runs.c.id.in_(ids[first : first + _CHUNK]))
-                yield from connection.execute(part).mappings()
 
     def _prepare(self, connection: sa.Connection) -> None:
         """Set up an empty database; refuse one that is not ours or of another version."""

@@ -1,6 +1,6 @@
 """What a task is: a config that turns (seed, split, indices) into batches, and scores predictions."""
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ class Batch(NamedTuple):
     mask: Mask
 
 
+@runtime_checkable
 class Task(Protocol):
     """A source of examples. Example `index` of a split depends on (seed, split, index) alone."""
 

@@ -84,8 +84,8 @@ class FunctionalTask(Config):
     @property
     def label(self) -> str:
         """The task in tables and charts: its memory function, and whatever differs from the default."""
-        default = type(self).model_construct(memory=self.memory, length=self.length)
-        shown = set(type(self).model_fields) - {"kind", "memory", "length"}
+        default = type(self).model_construct(memory=self.memory)
+        shown = set(type(self).model_fields) - {"kind", "memory"}
         extra = [
             f"{name}={getattr(self, name)}" if name != "input" else self.input.law
             for name in sorted(shown)

@@ -87,7 +87,9 @@ class Recorded(Config):
             raise ConfigError(f"{self.path}: expected numbers, one column per channel ({error}).") from error
         series = series[:, None] if series.ndim == 1 else series
         if series.ndim != 2 or not series.isfinite().all() or (series.std(0) == 0).any():
-            raise ConfigError(f"{self.path}: expected finite numbers that vary, as (time,) or (time, channels).")
+            raise ConfigError(
+                f"{self.path}: expected finite numbers that vary, as (time,) or (time, channels)."
+            )
         return (series - series.mean(0)) / series.std(0)
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:

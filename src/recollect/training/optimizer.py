@@ -45,9 +45,11 @@ def adamw(
     decay: float | Tensor = 0.0,
     epsilon: float = 1e-8,
 ) -> tuple[Vector, OptimizerState]:
-    r"""One step: `m <- b1 m + (1-b1) g`, `v <- b2 v + (1-b2) g^2`, `p <- (1 - lr d) p - lr m^ / (sqrt v^ + eps)`.
+    r"""One step.
 
-    `decay` may be a vector, so that only some parameters are decayed.
+    `m <- b1 m + (1-b1) g`, `v <- b2 v + (1-b2) g^2`, `p <- (1 - lr d) p - lr m' / (sqrt v' + eps)`.
+    Here m' and v' are m and v over `1 - b^step`. `decay` d may be a vector, so that only some
+    parameters are decayed.
     """
     step = state.step + 1
     first = torch.lerp(gradient, state.first, betas[0])

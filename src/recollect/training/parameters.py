@@ -40,7 +40,9 @@ class ParameterLayout:
         """A copy of the model's parameters; a complex one as its real and imaginary parts."""
         parameters = dict(model.named_parameters())
         parts = (parameters[name].detach() for name in self.names)
-        return torch.cat([(torch.view_as_real(p) if p.is_complex() else p).flatten().to(dtype) for p in parts])
+        return torch.cat(
+            [(torch.view_as_real(p) if p.is_complex() else p).flatten().to(dtype) for p in parts]
+        )
 
     def unflatten(self, flat: Flat) -> dict[str, Tensor]:
         """Views of `flat` under the parameters' names, differentiable in `flat`."""
@@ -48,7 +50,9 @@ class ParameterLayout:
         parts = flat.split([self._size(i) for i in range(len(self.names))])
         return {
             name: torch.view_as_complex(part.view(*shape, 2)) if is_complex else part.view(shape)
-            for name, part, shape, is_complex in zip(self.names, parts, self.shapes, self.is_complex, strict=True)
+            for name, part, shape, is_complex in zip(
+                self.names, parts, self.shapes, self.is_complex, strict=True
+            )
         }
 
     def matrices(self) -> Bool[Tensor, " P"]:

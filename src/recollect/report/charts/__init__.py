@@ -16,7 +16,7 @@ from recollect.report.charts.learned_memory import learned_memory
 from recollect.report.charts.loss_curves import loss_curves
 from recollect.report.charts.missed_by_lag import missed_by_lag
 
-__all__ = ["CHARTS", "Chart", "Comparison"]
+__all__ = ["CHARTS", "Chart", "Comparison", "specifications"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Chart:
     """How a chart is made and what it needs.
 
     Attributes:
-        draw: the Vega-Lite specification, without data.
-        title: heading on the page.
+        draw: the Vega-Lite specification, without data; takes the `Comparison`, and the family if `by` is it.
+        title: heading.
         caption: how to read it.
-        by: the column whose value selects the rows; None takes all.
+        by: the column of which one value selects the rows; None takes all.
         datasets: names of the tables it reads.
     """
 
@@ -43,37 +43,37 @@ CHARTS = {
         heat_map,
         "Which model fails where",
         "Test error as a share of the target's power: 1 (red) is no better than predicting zero, 0.01 means "
-        "that 99 % is explained. ★ lowest of its row, * not converged, † some seeds diverged.",
+        "that 99 % is explained. ★ lowest of its row, * not converged, † some runs diverged.",
         by=None,
         datasets=("summary",),
     ),
     "error_by_alpha": Chart(
         error_by_alpha,
         "Error against the strength of memory",
-        "Dependence on the past grows to the right in every panel. Dashed: predicting zero. Bars: the interval "
-        "of the table. Hollow points had not converged. Click a legend entry to single a model out.",
+        "Memory grows to the right in every panel. Dashed: predicting zero. Bars: the interval of the "
+        "summary. Hollow points had not converged. Click a name in a legend to single a model out.",
         by="family",
         datasets=("summary",),
     ),
     "learned_memory": Chart(
         learned_memory,
         "Learned memory function",
-        "Grey: the true memory function. Line: what the model's output takes from each lag, with a band "
-        "of 1.96 standard errors.",
+        "Grey: the true memory function. Line: what the model's output takes from each lag, with a band of "
+        "1.96 standard errors.",
         by="task",
         datasets=("learned", "truth"),
     ),
     "missed_by_lag": Chart(
         missed_by_lag,
-        "Where it costs: by lag",
-        "Share of the target's power that a wrong response at each lag loses. Grey: all there is to lose "
+        "Where it costs, by lag",
+        "Share of the target's power lost to a wrong response at each lag. Grey: all there is to lose "
         "(white input).",
         by="task",
         datasets=("learned", "truth"),
     ),
     "error_by_position": Chart(
         error_by_position,
-        "Where it costs: by position",
+        "Where it costs, by position",
         "Test error at each position of the sequence.",
         by="task",
         datasets=("position",),
@@ -87,3 +87,11 @@ CHARTS = {
     ),
 }
 """In the order of the page; the key is the file name."""
+
+
+def specifications(name: str, comparison: Comparison) -> dict[str | None, dict[str, Any]]:
+    """Specifications of the chart `name`: one per family, or one for every task, under the key None."""
+    chart = CHARTS[name]
+    if chart.by == "family":
+        return {family: chart.draw(comparison, family) for family in comparison.families}
+    return {None: chart.draw(comparison)}

@@ -1,16 +1,30 @@
 """What a report compares, and the scales that keep a model's colour and mark the same in every chart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
-import pandas as pd
+
+from recollect.report.results import Result
 
 _COLOURS = (
-    "#3a86d4", "#ee7733", "#0d9f87", "#cc3377", "#a58a00", "#8a63d2", "#2fb3d9", "#c7504a", "#6a9a3b", "#8c8c8c",
+    "#3a86d4", "#ee7733", "#0d9f87", "#cc3377", "#a58a00",
+    "#8a63d2", "#2fb3d9", "#c7504a", "#6a9a3b", "#8c8c8c",
 )  # fmt: skip
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 
-ERROR_FORMAT = ".2~g"
+
+@dataclass(frozen=True)
+class Family:
+    """One family of memory functions as an axis.
+
+    Attributes:
+        alphas: the strengths present, rising.
+        falls: whether memory grows as alpha falls.
+    """
+
+    alphas: list[float]
+    falls: bool
 
 
 @dataclass(frozen=True)
@@ -19,23 +33,44 @@ class Comparison:
 
     models: list[str]
     tasks: list[str]
+    families: dict[str, Family]
 
     @classmethod
-    def of(cls, summary: pd.DataFrame) -> "Comparison":
-        """Tasks as the summary orders them, models by name."""
-        return cls(models=sorted(summary["model"].unique()), tasks=list(summary["task"].unique()))
+    def of(cls, found: Sequence[Result]) -> "Comparison":
+        """Tasks and families as the results are ordered (from short to long memory), models by name."""
+        alphas: dict[str, list[float]] = {}
+        for result in found:
+            if result.family is not None and result.alpha is not None:
+                alphas.setdefault(result.family, []).append(result.alpha)
+        return cls(
+            models=sorted({result.model for result in found}),
+            tasks=list(dict.fromkeys(result.task for result in found)),
+            families={
+                family: Family(alphas=sorted(set(grown)), falls=grown[0] > grown[-1])
+                for family, grown in alphas.items()
+            },
+        )
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """By model; the same in every chart and in the text."""
+        return {model: _COLOURS[place % len(_COLOURS)] for place, model in enumerate(self.models)}
 
     def colour(self, legend: alt.Legend | None = None) -> alt.Color:
-        colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(self.models))]
-        return alt.Color("model:N", scale=alt.Scale(domain=self.models, range=colours), legend=legend)
+        scale = alt.Scale(domain=self.models, range=list(self.colours.values()))
+        return alt.Color("model:N", scale=scale, legend=legend)
 
-    def shape(self) -> alt.Shape:
-        shapes = [_SHAPES[i % len(_SHAPES)] for i in range(len(self.models))]
-        return alt.Shape("model:N", scale=alt.Scale(domain=self.models, range=shapes), legend=None)
+    def fill(self, legend: alt.Legend | None = None) -> alt.Fill:
+        scale = alt.Scale(domain=self.models, range=list(self.colours.values()))
+        return alt.Fill("model:N", scale=scale, legend=legend)
 
-    def legend(self) -> alt.Legend:
-        """Above the chart, in rows that a phone has room for."""
-        return alt.Legend(title=None, orient="top", columns=3, symbolType="stroke", symbolStrokeWidth=3)
+    def shape(self, legend: alt.Legend | None = None) -> alt.Shape:
+        shapes = [_SHAPES[place % len(_SHAPES)] for place in range(len(self.models))]
+        return alt.Shape("model:N", scale=alt.Scale(domain=self.models, range=shapes), legend=legend)
+
+
+LEGEND = alt.Legend(title=None, orient="top", columns=3, symbolOpacity=1)
+"""Above the chart, in rows that a phone has room for. Layers must agree on it, or Vega-Lite warns."""
 
 
 def error_axis(field: str, title: str = "NMSE") -> alt.Y:

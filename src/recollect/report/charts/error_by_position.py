@@ -4,7 +4,7 @@ from typing import Any
 
 import altair as alt
 
-from recollect.report.charts.comparison import Comparison, error_axis
+from recollect.report.charts.comparison import LEGEND, Comparison, error_axis
 
 
 def error_by_position(comparison: Comparison) -> dict[str, Any]:
@@ -14,10 +14,12 @@ def error_by_position(comparison: Comparison) -> dict[str, Any]:
         .transform_flatten(["position", "nmse"])
         .mark_line(strokeWidth=1.8)
         .encode(
-            x=alt.X("position:Q", title="position", scale=alt.Scale(nice=False)),
+            x=alt.X("position:Q", title="position", axis=alt.Axis(tickCount=8), scale=alt.Scale(nice=False)),
             y=error_axis("nmse"),
-            color=comparison.colour(comparison.legend()),
+            color=comparison.colour(LEGEND),
             tooltip=[alt.Tooltip("model:N"), alt.Tooltip("position:Q"), alt.Tooltip("nmse:Q", format=".3~g")],
         )
     )
-    return chart.properties(width="container", height=220).to_dict()
+    return chart.properties(
+        width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), height=220
+    ).to_dict()

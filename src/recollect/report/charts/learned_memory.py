@@ -9,7 +9,9 @@ from recollect.report.charts.comparison import Comparison
 
 def learned_memory(comparison: Comparison) -> dict[str, Any]:
     """For the rows of one task. Columns and widths are set anew by the page, to fit its own."""
-    base = alt.Chart().encode(x=alt.X("lag:Q", title="lag", scale=alt.Scale(nice=False)))
+    base = alt.Chart().encode(
+        x=alt.X("lag:Q", title="lag", axis=alt.Axis(tickCount=4), scale=alt.Scale(nice=False))
+    )
     true = base.mark_area(opacity=0.35, color="#8b949e", line={"color": "#8b949e", "strokeWidth": 1}).encode(
         y=alt.Y("true:Q", title=None)
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import altair as alt
 
-from recollect.report.charts.comparison import Comparison, error_axis
+from recollect.report.charts.comparison import LEGEND, Comparison, error_axis
 
 
 def loss_curves(comparison: Comparison) -> dict[str, Any]:
@@ -13,8 +13,10 @@ def loss_curves(comparison: Comparison) -> dict[str, Any]:
         alt.Chart(alt.NamedData("curve"))
         .transform_flatten(["step", "train_nmse", "validation_nmse"])
         .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(format="~s", tickCount=5), scale=alt.Scale(nice=False)),
-            color=comparison.colour(comparison.legend()),
+            x=alt.X(
+                "step:Q", title="step", axis=alt.Axis(format="~s", tickCount=5), scale=alt.Scale(nice=False)
+            ),
+            color=comparison.colour(LEGEND),
             tooltip=[
                 alt.Tooltip("model:N"),
                 alt.Tooltip("step:Q"),
@@ -25,4 +27,10 @@ def loss_curves(comparison: Comparison) -> dict[str, Any]:
     )
     training = base.mark_line(strokeWidth=1, opacity=0.35).encode(y=error_axis("train_nmse"))
     validation = base.mark_line(strokeWidth=2).encode(y=error_axis("validation_nmse"))
-    return (training + validation).properties(width="container", height=220).to_dict()
+    return (
+        (training + validation)
+        .properties(
+            width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), height=220
+        )
+        .to_dict()
+    )

@@ -4,12 +4,12 @@ from typing import Any
 
 import altair as alt
 
-from recollect.report.charts.comparison import Comparison
+from recollect.report.charts.comparison import LEGEND, Comparison
 
 
 def missed_by_lag(comparison: Comparison) -> dict[str, Any]:
     """For the rows of one task: a line per model under the share of the power at each lag."""
-    lag = alt.X("lag:Q", title="lag", scale=alt.Scale(nice=False))
+    lag = alt.X("lag:Q", title="lag", axis=alt.Axis(tickCount=8), scale=alt.Scale(nice=False))
     share = (
         alt.Chart(alt.NamedData("truth"))
         .transform_flatten(["lag", "share"])
@@ -25,8 +25,14 @@ def missed_by_lag(comparison: Comparison) -> dict[str, Any]:
         .encode(
             x=lag,
             y="missed:Q",
-            color=comparison.colour(comparison.legend()),
+            color=comparison.colour(LEGEND),
             tooltip=[alt.Tooltip("model:N"), alt.Tooltip("lag:Q"), alt.Tooltip("missed:Q", format=".2~%")],
         )
     )
-    return (share + missed).properties(width="container", height=220).to_dict()
+    return (
+        (share + missed)
+        .properties(
+            width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), height=220
+        )
+        .to_dict()
+    )

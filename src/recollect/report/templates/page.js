@@ -1,0 +1,107 @@
+"use strict";
+(() => {
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const { charts, datasets } = read("report-data");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const taskMenu = document.getElementById("task");
+  const holders = [...document.querySelectorAll(".chart")];
+  const SMALL_MULTIPLE = 150;
+  const PHONE = 480;
+
+  function theme(width) {
+    const css = getComputedStyle(document.documentElement);
+    const [text, muted, line] = ["--text", "--muted", "--line"].map((name) => css.getPropertyValue(name).trim());
+    const narrow = width < PHONE;
+    const axis = { labelColor: muted, titleColor: muted, titleFontWeight: "normal", gridColor: line, domainColor: line, tickColor: line };
+    return {
+      background: "transparent",
+      padding: { left: 2, top: 4, bottom: 4, right: 6 },
+      font: getComputedStyle(document.body).fontFamily,
+      view: { stroke: null },
+      title: { color: text, fontSize: 14, anchor: "start" },
+      header: { labelColor: text, labelFontWeight: "bold", titleColor: text },
+      legend: { labelColor: text, titleColor: text, labelLimit: narrow ? 62 : 130 },
+      axis,
+      axisX: { grid: false },
+      axisTop: { labelColor: text, labelLimit: 100, labelAngle: narrow ? -90 : 0, labelAlign: narrow ? "left" : "center", labelBaseline: narrow ? "middle" : "bottom" },
+      text: { fontSize: narrow ? 9.5 : 11 },
+      axisLeft: { labelLimit: narrow ? 110 : 240 },
+      rule: { color: muted },
+    };
+  }
+
+  // A facet has one panel per row of its first table. It cannot take its container's width: choose how many columns fit, and how wide each is.
+  function fitted(spec, width, panels) {
+    if (!spec.facet) return spec;
+    const columns = Math.max(1, Math.min(panels, Math.floor(width / SMALL_MULTIPLE)));
+    const inner = Math.max(80, (width - 50) / columns - 20);
+    return { ...spec, columns, spec: { ...spec.spec, width: inner } };
+  }
+
+  function rows(chart, value) {
+    const keep = (row) => chart.by === null || row[chart.by] === value;
+    return Object.fromEntries(chart.datasets.map((name) => [name, datasets[name].filter(keep)]));
+  }
+
+  async function draw(holder) {
+    const chart = charts[holder.dataset.chart];
+    const place = Number(holder.dataset.spec);
+    const data = rows(chart, chart.by === "task" ? taskMenu.value : chart.values[place]);
+    if (Object.values(data).some((table) => table.length === 0)) {
+      holder.innerHTML = '<p class="empty">No data stored.</p>';
+      return;
+    }
+    const width = holder.clientWidth;
+    const spec = { ...fitted(chart.specs[place], width, data[chart.datasets[0]].length), datasets: data };
+    await vegaEmbed(holder, spec, {
+      renderer: "svg",
+      config: theme(width),
+      tooltip: { theme: dark.matches ? "dark" : "light" },
+      actions: { export: true, source: false, compiled: false, editor: false },
+    });
+  }
+
+  const drawAll = () => Promise.all(holders.map(draw));
+
+  function openDetails() {
+    const { values, runs } = read("run-details");
+    const unfold = (run) => ({
+      id: run.id,
+      config: Object.fromEntries(Object.entries(run.config).map(([key, place]) => [key, values[place]])),
+      environment: values[run.environment],
+      error: values[run.error],
+    });
+    document.addEventListener("click", async (event) => {
+      const button = event.target.closest("#runs-table button.open");
+      if (!button) return;
+      const { jQuery } = await Object.entries(window).find(([name]) => name.startsWith("_itables"))[1];
+      const row = jQuery("#runs-table").DataTable().row(button.closest("tr"));
+      if (row.child.isShown()) {
+        row.child.hide();
+        return;
+      }
+      const text = document.createElement("pre");
+      text.className = "config";
+      text.textContent = JSON.stringify(unfold(runs[row.index()]), null, 2);
+      row.child(text).show();
+    });
+  }
+
+  function followTheme() {
+    document.documentElement.classList.toggle("dark", dark.matches);
+  }
+
+  followTheme();
+  dark.addEventListener("change", () => { followTheme(); drawAll(); });
+  taskMenu.addEventListener("change", () => holders.filter((h) => charts[h.dataset.chart].by === "task").forEach(draw));
+  let width = innerWidth;
+  let timer;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return;
+    width = innerWidth;
+    clearTimeout(timer);
+    timer = setTimeout(drawAll, 150);
+  });
+  openDetails();
+  drawAll();
+})();
