@@ -37,6 +37,11 @@ CIRCLE = {"shape": "circle", "radius": 1.0}
             {"length": 3, "figure": CIRCLE, "others": [{"radius": 1, "raduis": 1}]},
             "drawing.others.0: unknown field 'raduis'; did you mean 'radius'?",
         ),
+        (
+            {"length": 1, "figure": {"shape": "sqare"}},
+            "drawing.figure: unknown shape 'sqare'; did you mean 'square'?",
+        ),
+        ({"length": 1, "figure": {"radius": 1}}, "drawing.figure: the field 'shape' is required"),
         ({"figure": CIRCLE}, "drawing: the field 'length' is required"),
         ({"length": "x", "figure": CIRCLE}, "drawing.length"),
         ({"length": 1, "figure": {"shape": "square", "width": -1.0}}, "got -1.0"),

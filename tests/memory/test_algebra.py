@@ -92,7 +92,7 @@ def test_a_grid_without_points_or_direction_is_refused(grid):
         ({"family": "impuls", "alpha": 3}, "impuls"),
         ({"family": "impulse", "alhpa": 3}, "did you mean 'alpha'?"),
         ({"family": "impulse", "alpha": -3}, "greater than or equal to 0"),
-        ({"family": "sum", "terms": []}, "at least 1 item"),
+        ({"family": "sum", "terms": []}, "expected at least one memory function"),
         ({"family": "sum", "terms": [{"family": "sine", "frequncy": 2}]}, "did you mean 'frequency'?"),
         ({"family": "sum", "terms": [{"family": "sine"}], "coefficients": [1, 2]}, "needs 1 numbers"),
     ],
@@ -101,6 +101,13 @@ def test_a_broken_function_is_refused_with_the_reason(data, message):
     with pytest.raises(ConfigError) as caught:
         Holder.parse({"memory": data})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [{}, {"terms": 3}, {"terms": [{"family": "sine", "frequncy": 2}]}])
+def test_one_mistake_in_a_sum_is_one_line(data):
+    with pytest.raises(ConfigError) as caught:
+        Sum.parse(data)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_adding_what_is_no_memory_function_is_refused():

@@ -1,4 +1,5 @@
 from math import exp, pi
+from typing import get_args
 
 import pytest
 import torch
@@ -38,6 +39,12 @@ EXAMPLES = {
 @pytest.fixture(params=FAMILIES)
 def function(request):
     return Holder.parse({"memory": {"family": request.param, **EXAMPLES[request.param]}}).memory
+
+
+def test_the_registry_the_type_and_the_examples_have_the_same_families():
+    union, _ = get_args(MemoryFunction)
+    assert set(get_args(union)) == set(FAMILIES.values())
+    assert FAMILIES.keys() == EXAMPLES.keys()
 
 
 def test_the_registry_holds_each_family_under_its_own_name(function):
@@ -103,6 +110,10 @@ def test_an_impulse_is_one_tap_at_the_nearest_grid_point(alpha, dt, tap):
     taps = Impulse(alpha=alpha).values(5, dt=dt)
     assert taps.nonzero().flatten().tolist() == [tap]
     assert taps.sum() == 1
+
+
+def test_one_point_of_a_fine_grid_does_not_hold_a_later_impulse():
+    assert not Impulse(alpha=0.3).values(1, dt=0.1).any()
 
 
 def test_an_impulse_beyond_the_grid_is_not_on_it():

@@ -49,6 +49,11 @@ def test_the_singular_values_of_an_impulse_are_equal():
     )
 
 
+def test_the_rank_does_not_depend_on_scale():
+    rho = (Sine(frequency=0.3) + 1e-4 * Exponential(alpha=0.1)).values(41)
+    assert [hankel_rank(scale * rho) for scale in (1e-9, 1, 1e9)] == [3, 3, 3]
+
+
 def test_zero_has_rank_zero():
     assert hankel_rank(torch.zeros(5)) == 0
 

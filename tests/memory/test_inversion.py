@@ -32,6 +32,11 @@ def test_alpha_is_the_middle_of_those_with_this_horizon(family):
     assert (same[0] + same[-1]) / 2 == pytest.approx(chosen.alpha, abs=1e-3)
 
 
+def test_alpha_has_nine_digits_so_that_its_digest_is_the_same_on_every_machine():
+    alpha = from_horizon("polynomial", 23, 64).alpha
+    assert alpha == float(f"{alpha:.9g}")
+
+
 @pytest.mark.parametrize("h95", [2, 17, 63])
 def test_the_horizon_of_an_impulse_is_its_delay_and_one(h95):
     assert from_horizon("impulse", h95, 64).alpha == h95 - 1

@@ -110,11 +110,11 @@ def test_gradients_of_every_argument_are_the_derivatives(name, length, rng):
 def test_models_with_one_common_input_equal_a_loop(name, rng):
     """The axis of models on some arguments only: parameters differ, the data is shared."""
     u, matrix, *rest = inputs_of(name, rng, 5)
-    matrices = torch.stack([matrix, 0.5 * matrix, -matrix])
+    matrices = torch.stack([matrix, 0.5 * matrix, -matrix], dim=1)
 
     def gradient(matrix):
         return grad(lambda matrix: LOOPS[name](u, matrix, *rest).square().sum())(matrix)
 
-    together = vmap(gradient)(matrices)
-    for got, one in zip(together, matrices, strict=True):
+    together = vmap(gradient, in_dims=1)(matrices)
+    for got, one in zip(together, matrices.unbind(1), strict=True):
         torch.testing.assert_close(got, gradient(one), rtol=1e-10, atol=1e-10)

@@ -4,10 +4,10 @@ STEPS = list(range(0, 1001, 100))
 
 
 def curve(*last_three):
-    return [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5, *last_three]
+    return [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5, *last_three]  # half of the budget ends at the sixth
 
 
-def test_a_run_that_falls_in_its_last_quarter_is_still_improving():
+def test_a_run_that_falls_in_its_second_half_is_still_improving():
     assert still_improving(STEPS, curve(0.45, 0.4, 0.35), budget=1000)
 
 

@@ -56,6 +56,17 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             place = ".".join([where, *path[:-1]])
             hint = suggestion(path[-1], known) or f". Known: {', '.join(sorted(known))}."
             lines.append(f"{place}: unknown field {path[-1]!r}{hint}")
+        elif item["type"] == "union_tag_invalid":
+            context, place = item["ctx"], ".".join([where, *path])
+            tags = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
+            name = context["discriminator"].strip("'")
+            lines.append(
+                f"{place}: unknown {name} {context['tag']!r}{suggestion(context['tag'], tags) or '.'} "
+                f"Known: {', '.join(tags)}."
+            )
+        elif item["type"] == "union_tag_not_found":
+            name = item["ctx"]["discriminator"].strip("'")
+            lines.append(f"{'.'.join([where, *path])}: the field {name!r} is required.")
         elif item["type"] == "missing":
             lines.append(f"{'.'.join([where, *path[:-1]])}: the field {path[-1]!r} is required.")
         else:

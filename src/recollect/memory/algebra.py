@@ -6,11 +6,11 @@ A memory function $\rho$ says how a target depends on the past, $y_t = \sum_s \r
 """
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import torch
 from jaxtyping import Float64
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, model_validator
 from torch import Tensor
 
 from recollect.core import Config, ConfigError
@@ -85,6 +85,13 @@ class AbstractMemoryFunction(Config):
     __rmul__ = __mul__
 
 
+def _not_empty(parts: tuple[AbstractMemoryFunction, ...]) -> tuple[AbstractMemoryFunction, ...]:
+    # Field(min_length=1) would also complain, beside the real reason, when the only part is misspelt.
+    if not parts:
+        raise ValueError("expected at least one memory function")
+    return parts
+
+
 @final
 class Sum(AbstractMemoryFunction):
     r"""$\rho(s) = \sum_i c_i\, \rho_i(s)$; `f + g` and `2 * f` in Python.
@@ -105,19 +112,16 @@ class Sum(AbstractMemoryFunction):
     """
 
     family: Literal["sum"] = "sum"
-    terms: tuple["MemoryFunction", ...] = Field(min_length=1)
+    terms: Annotated[tuple["MemoryFunction", ...], AfterValidator(_not_empty)]
     coefficients: tuple[float, ...]
 
     @model_validator(mode="before")
     @classmethod
     def _spell_out_coefficients(cls, data: Any) -> Any:
-        if (
-            isinstance(data, dict)
-            and "coefficients" not in data
-            and isinstance(data.get("terms"), list | tuple)
-        ):
-            return {**data, "coefficients": (1.0,) * len(data["terms"])}
-        return data
+        if not isinstance(data, dict) or "coefficients" in data:
+            return data
+        terms = data.get("terms")
+        return {**data, "coefficients": (1.0,) * (len(terms) if isinstance(terms, list | tuple) else 0)}
 
     @model_validator(mode="after")
     def _one_coefficient_for_each_term(self) -> "Sum":
@@ -157,7 +161,7 @@ class Product(AbstractMemoryFunction):
     """
 
     family: Literal["product"] = "product"
-    factors: tuple["MemoryFunction", ...] = Field(min_length=1)
+    factors: Annotated[tuple["MemoryFunction", ...], AfterValidator(_not_empty)]
 
     def __call__(self, s: Float64[Tensor, " T"]) -> Float64[Tensor, " T"]:
         return torch.stack([factor(s) for factor in self.factors]).prod(0)

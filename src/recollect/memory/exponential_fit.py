@@ -26,6 +26,9 @@ def fit_exponential_sum(rho: Taps, num_terms: int) -> ExponentialSum:
     taps hold fewer. Otherwise it is good but not the best in least squares: refine it by variable
     projection where that matters. Poles are not forced into the unit circle. Cost O(T^3).
 
+    It fails on an impulse: the recurrence for one is a shift register, all of whose poles are 0, so
+    beyond lag 0 the fit is zero. Other poles do better, and must be searched for.
+
     Args:
         rho: T taps.
         num_terms: 1 to T // 2, beyond which the Hankel matrix cannot tell poles apart.

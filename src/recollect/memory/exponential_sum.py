@@ -38,7 +38,7 @@ class ExponentialSum:
     @property
     def num_states(self) -> int:
         """Real states of the linear recurrence with this impulse response: 2 for a complex pole."""
-        return len(self.poles) + int((self.poles.imag > 1).sum())
+        return len(self.poles) + int((self.poles.imag != 0).sum())
 
     def values(self, length: int) -> Float64[Tensor, " T"]:
         """The sum at lags 0..length-1."""

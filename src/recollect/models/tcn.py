@@ -1,7 +1,7 @@
 """The temporal convolutional network as a mixer."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -57,12 +57,15 @@ class TCN(nn.Module):
         levels = [nn.Linear(kernel_size * dim, dim, bias=not self.is_lti) for _ in range(num_levels)]
         for level in levels:
             nn.init.normal_(level.weight, std=1 / math.sqrt(kernel_size * dim))
-        self.levels = nn.ModuleList(levels)
+        self.levels: Any = nn.ModuleList(levels)
 
     def forward(self, x: Sequence) -> Sequence:
         for level, delays in zip(self.levels, self.delays, strict=True):
-            taps = [nn.functional.pad(x, (0, 0, delay, 0))[:, : x.shape[1]] for delay in delays]
-            x = self._level(level, torch.cat(taps, dim=-1), x)
+            matrices = level.weight.chunk(len(delays), dim=1)
+            taps = [
+                _delayed_product(x, matrix, delay) for matrix, delay in zip(matrices, delays, strict=True)
+            ]
+            x = self._level(sum(taps[1:], taps[0]), level.bias, x)
         return x
 
     def initial_state(self, batch_size: int) -> Buffers:
@@ -73,8 +76,8 @@ class TCN(nn.Module):
         buffers = []
         for level, delays, past in zip(self.levels, self.delays, state, strict=True):
             known = torch.cat([past, x_t[:, None]], dim=1)
-            taps = [known[:, -1 - delay] for delay in delays]
-            x_t = self._level(level, torch.cat(taps, dim=-1), x_t)
+            taps = torch.cat([known[:, -1 - delay] for delay in delays], dim=-1)
+            x_t = self._level(taps @ level.weight.T, level.bias, x_t)
             buffers.append(known[:, 1:])
         return x_t, tuple(buffers)
 
@@ -87,6 +90,13 @@ class TCN(nn.Module):
         impulses = torch.eye(self.dim, dtype=like.dtype, device=like.device)[:, None]
         return self(nn.functional.pad(impulses, (0, 0, 0, length - 1))).permute(1, 2, 0)
 
-    def _level(self, level: nn.Module, taps: Tensor, x: Tensor) -> Tensor:
-        y = self.activation(level(taps))
+    def _level(self, y: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+        y = self.activation(y if bias is None else y + bias)
         return x + y if self.residual else y
+
+
+def _delayed_product(x: Tensor, matrix: Tensor, delay: int) -> Tensor:
+    """`matrix @ x_{t - delay}`, zero at first: up to twice as fast on a CPU as `conv1d`."""
+    length = x.shape[1]
+    known = max(length - delay, 0)
+    return nn.functional.pad(x[:, :known] @ matrix.T, (0, 0, length - known, 0))

@@ -138,7 +138,8 @@ def _embedded(value: Any) -> Markup:
 
 @cache
 def _vega() -> Markup:
-    return Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE_VERSION))
+    source = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE_VERSION)
+    return Markup(source.replace("</script", "<\\/script"))
 
 
 @cache

@@ -61,7 +61,7 @@ def runs_table(records: Sequence[Record]) -> pd.DataFrame:
         ['id', 'task', 'family']
     """
     columns = list(_TYPES)
-    return pd.DataFrame([_row(record) for record in records], columns=columns).astype(_TYPES)
+    return pd.DataFrame([run_row(record) for record in records], columns=columns).astype(_TYPES)
 
 
 def write_table(records: Sequence[Record], path: Path) -> Path:
@@ -81,7 +81,8 @@ def write_table(records: Sequence[Record], path: Path) -> Path:
     return path
 
 
-def _row(record: Record) -> dict[str, Any]:
+def run_row(record: Record) -> dict[str, Any]:
+    """What the table shows of one run, by column."""
     return {
         "id": record.id,
         "task": record.task,

@@ -65,7 +65,8 @@ def runs_html(records: Sequence[Record], tasks: list[str]) -> str:
         maxBytes=0,
         pageLength=25,
         display_logo_when_loading=False,
-        column_filters="header",
+        column_filters="footer",
+        text_in_header_can_be_selected=False,
         columnDefs=[
             {"targets": 0, "render": _OPENER},
             {"targets": _NUMBERS, "render": _NUMBER, "className": "dt-right"},

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recollect.core import derive_seed, seeded_initialisation
-from recollect.memory import summary
+from recollect.memory import effective_taps, energy_horizon
 from recollect.studies.environment import environment, peak_memory_bytes
 from recollect.studies.record import Record, Status
 from recollect.studies.run import Run
@@ -82,12 +82,12 @@ def _curve(trained: Trained) -> dict[str, list[Any]]:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    measured = summary(run.task.taps())
+    taps = run.task.taps()
     return {
         "family": run.task.memory.family,
         "alpha": getattr(run.task.memory, "alpha", None),
         "length": run.task.length,
-        "h50": measured.h50,
-        "h95": measured.h95,
-        "effective_taps": measured.effective_taps,
+        "h50": energy_horizon(taps, 0.5),
+        "h95": energy_horizon(taps, 0.95),
+        "effective_taps": effective_taps(taps),
     }

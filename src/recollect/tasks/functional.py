@@ -114,7 +114,7 @@ class FunctionalTask(Config):
         length = length or self.length
         indices = torch.arange(start, start + count, device=device)
         x = self.input.draw(derive_seed(seed, "inputs", split), split, indices, length, self.channels)
-        targets = self._targets(x)
+        targets = self.targets(x)
         if self.noise:
             shape = (length, self.output_size)
             draws = normal(derive_seed(seed, "noise", split), indices, length * self.output_size)
@@ -127,7 +127,8 @@ class FunctionalTask(Config):
         errors = (outputs - batch.targets).square().mean(-1)
         return (errors * batch.mask).sum() / batch.mask.sum()
 
-    def _targets(self, x: Float64[Tensor, "B T inputs"]) -> Float64[Tensor, "B T outputs"]:
+    def targets(self, x: Float64[Tensor, "B T inputs"]) -> Float64[Tensor, "B T outputs"]:
+        """Noise-free targets of given inputs, by one FFT a sequence."""
         rho = self.taps(x.shape[1]).to(x.device)
         # The transform runs along the last axis: contiguous rows are 2x faster than strided ones.
         filtered = causal_convolution(rho, x.mT.contiguous()).mT

@@ -1,0 +1,81 @@
+from xml.etree import ElementTree
+
+import pytest
+
+from recollect.report import write_charts
+from recollect.report.charts import CHARTS, Comparison, specifications
+from recollect.report.results import results
+
+
+@pytest.fixture(name="comparison")
+def comparison_fixture(records):
+    return Comparison.of(results(records))
+
+
+@pytest.fixture(scope="module")
+def folder(records, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("charts")
+    write_charts(records, folder, "svg")
+    return folder
+
+
+def words(path):
+    return " ".join(ElementTree.parse(path).getroot().itertext())
+
+
+def test_every_chart_is_drawn_for_each_of_its_families_or_tasks(folder, comparison):
+    count = {None: 1, "family": len(comparison.families), "task": len(comparison.tasks)}
+    for name, chart in CHARTS.items():
+        assert len(list(folder.glob(f"{name}*.svg"))) == count[chart.by], name
+
+
+def test_every_chart_shows_its_models(folder, comparison):
+    shown = words(folder / "heat_map.svg")
+    assert all(model in shown for model in comparison.models)
+    for name, chart in CHARTS.items():
+        if chart.by == "task":
+            assert "Transformer" in words(folder / f"{name}-impulse-alpha=9.svg")
+
+
+def test_memory_grows_to_the_right_in_every_family(comparison):
+    reverse = {name: family.falls for name, family in comparison.families.items()}
+    assert reverse == {"exponential": True, "polynomial": True, "impulse": False, "airy": False}
+    for family, spec in specifications("error_by_alpha", comparison).items():
+        x = spec["layer"][-1]["encoding"]["x"]
+        assert x["scale"]["reverse"] == reverse[family]
+
+
+def test_the_direction_of_alpha_is_written_on_the_axis(folder):
+    assert "alpha → 0" in words(folder / "error_by_alpha-exponential.svg")
+    assert "alpha → 1/2" in words(folder / "error_by_alpha-polynomial.svg")
+    assert "larger alpha" in words(folder / "error_by_alpha-impulse.svg")
+
+
+def test_points_that_had_not_converged_are_hollow(make_record, tmp_path):
+    def hollow_points(still_improving):
+        folder = tmp_path / str(still_improving)
+        write_charts([make_record(still_improving=still_improving)], folder, "svg")
+        points = ElementTree.parse(folder / "error_by_alpha-impulse.svg").iter()
+        return [p for p in points if p.get("fill") is None and p.get("aria-roledescription") == "point"]
+
+    assert len(hollow_points(True)) == 1
+    assert len(hollow_points(False)) == 0
+
+
+@pytest.mark.parametrize(("ending", "head"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_charts_are_written_in_other_formats(make_record, tmp_path, ending, head):
+    paths = write_charts([make_record()], tmp_path, ending)
+    assert len(paths) == len(CHARTS)
+    assert all(path.read_bytes().startswith(head) for path in paths)
+
+
+def test_labels_that_differ_in_odd_characters_get_files_of_their_own(make_record, tmp_path):
+    records = [make_record().model_copy(update={"task": task}) for task in ("a/b", "a?b")]
+    paths = write_charts(records, tmp_path, "svg")
+    assert len({path.name for path in paths if "loss" in path.name}) == 2
+
+
+def test_charts_without_data_are_left_out(make_record, tmp_path):
+    paths = write_charts([make_record(status="failed")], tmp_path, "svg")
+    assert {path.stem.partition("-")[0] for path in paths} == {"heat_map", "error_by_alpha"}
+    assert write_charts([], tmp_path, "svg") == []

@@ -1,0 +1,49 @@
+from recollect.report.citations import citations
+from recollect.report.limits import limits
+from recollect.report.results import results
+from recollect.report.verdicts import verdicts
+
+
+def test_a_verdict_sorts_tasks_by_their_error_and_spares_what_had_not_converged(make_record):
+    records = [
+        make_record(family="exponential", alpha=0.5, nmse=0.01, still_improving=False),
+        make_record(family="exponential", alpha=0.1, nmse=0.2, still_improving=False),
+        make_record(family="impulse", alpha=3.0, nmse=0.9, still_improving=False),
+        make_record(family="impulse", alpha=9.0, nmse=0.9, still_improving=True),
+        make_record(family="impulse", alpha=21.0, status="failed"),
+    ]
+    (verdict,) = verdicts(results(records))
+    assert verdict.learned == ["exponential(alpha=0.5)"]
+    assert verdict.partial == ["exponential(alpha=0.1)"]
+    assert verdict.failed == ["impulse(alpha=3)"]
+    assert verdict.open == ["impulse(alpha=9)"]
+    assert verdict.num_tasks == 4
+
+
+def test_the_model_that_learns_most_comes_first(records):
+    learned = [len(verdict.learned) for verdict in verdicts(results(records))]
+    assert learned == sorted(learned, reverse=True)
+
+
+def test_limits_say_what_is_pending_failed_diverged_and_not_converged(records):
+    text = "\n".join(limits(records, results(records), pending=2))
+    for words in ("2 runs of the study not finished", "1 run ended with an error", "7 runs diverged"):
+        assert words in text
+    assert "still improving" in text
+    assert "below 95 % (here 75% at least)" in text
+    assert "beyond the training length for Transformer" in text
+
+
+def test_limits_of_one_seed_and_one_rate_name_both(make_record):
+    records = [make_record("S4D")]
+    text = "\n".join(limits(records, results(records)))
+    assert "Every result has one seed" in text
+    assert "One learning rate per model" in text
+    assert "pending" not in text
+
+
+def test_the_two_papers_and_those_of_the_mixers_present_are_cited(make_record):
+    urls = [paper.url for paper in citations([make_record("S4D"), make_record("LSTM")])]
+    assert urls[:2] == ["https://arxiv.org/abs/2506.05678", "https://arxiv.org/abs/2501.12352"]
+    assert "https://arxiv.org/abs/2206.11893" in urls
+    assert not any("1803.01271" in url for url in urls)
