@@ -57,7 +57,9 @@ def recurrences() -> str:
         name = type(mixer).__name__
         rows.append([f"{name}, sliced loop", f"{same:.2f}", "1", f"1/{sliced / same:.1f}"])
         rows.append([f"{name}, ours", f"{ours:.3f}", f"1/{same / ours:.0f}", f"1/{sliced / ours:.0f}"])
-    return markdown_table(["training step", "seconds", "of its own sliced loop", "of the diagonal loop"], rows)
+    return markdown_table(
+        ["training step", "seconds", "of its own sliced loop", "of the diagonal loop"], rows
+    )
 
 
 def targets() -> str:
@@ -100,7 +102,9 @@ def growth(positions: int, dim: int) -> str:
         uses_fft = name in {"s4d"}
         scaled = [t / math.log(n) if uses_fft else t for t, n in zip(times, lengths, strict=True)]
         slope = math.log(scaled[-1] / scaled[0]) / math.log(lengths[-1] / lengths[0])
-        rows.append([name, *[f"{t * 1e3:.0f}" for t in times], f"{slope:+.3f}{' (/ log T)' if uses_fft else ''}"])
+        rows.append(
+            [name, *[f"{t * 1e3:.0f}" for t in times], f"{slope:+.3f}{' (/ log T)' if uses_fft else ''}"]
+        )
     return markdown_table(["mixer", *[f"T={n}, ms" for n in lengths], "slope"], rows)
 
 
@@ -122,7 +126,14 @@ def data_share() -> str:
         )
         count = max(batch_size, 2**17 // length)
         draw = seconds(lambda task=task, count=count: task.batch(0, "train", 0, count)) * batch_size / count
-        rows.append([f"B={batch_size}, T={length}", f"{step * 1e3:.2f}", f"{draw * 1e3:.2f}", f"{draw / (draw + step):.1%}"])
+        rows.append(
+            [
+                f"B={batch_size}, T={length}",
+                f"{step * 1e3:.2f}",
+                f"{draw * 1e3:.2f}",
+                f"{draw / (draw + step):.1%}",
+            ]
+        )
     return markdown_table(["batch", "step, ms", "draw, ms", "share of drawing"], rows)
 
 
@@ -142,7 +153,9 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], str]] = {
 
 def main() -> None:
     """Run all sections on one thread, print them as Markdown, and keep them with `--save`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--positions", type=int, default=2**20, help="B x T of the growth section")
     parser.add_argument("--dim", type=int, default=32, help="width of the growth section")
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/")

@@ -29,7 +29,9 @@ def seconds(function: Callable[[], object], *, repeats: int = 7, warmups: int = 
     return median(times)
 
 
-def forward_backward(function: Callable[[], torch.Tensor], leaves: list[torch.Tensor]) -> Callable[[], object]:
+def forward_backward(
+    function: Callable[[], torch.Tensor], leaves: list[torch.Tensor]
+) -> Callable[[], object]:
     """One training step's worth of work: the output and the gradient of its sum of squares."""
     return lambda: torch.autograd.grad(function().square().sum(), leaves)
 

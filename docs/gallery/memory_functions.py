@@ -27,5 +27,7 @@ for memory in functions:
     )
     rows += [{"lag": s, "rho": float(v), "family": memory.family} for s, v in enumerate(taps)]
 
-chart = alt.Chart(pd.DataFrame(rows)).mark_line(interpolate="step-after").encode(x="lag", y="rho", color="family")
+chart = (
+    alt.Chart(pd.DataFrame(rows)).mark_line(interpolate="step-after").encode(x="lag", y="rho", color="family")
+)
 chart.properties(width=560, height=240).save("memory_functions.svg")

@@ -8,6 +8,7 @@ from recollect.models.diagonal_recurrence import diagonal_recurrence
 from recollect.models.gru_recurrence import gru_recurrence
 from recollect.models.lstm_recurrence import lstm_recurrence
 from recollect.models.rnn_recurrence import rnn_recurrence
+from recollect.models.runs_axis import fold_runs
 
 B, D = 2, 3
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -118,3 +119,12 @@ def test_models_with_one_common_input_equal_a_loop(name, rng):
     together = vmap(gradient, in_dims=1)(matrices)
     for got, one in zip(together, matrices.unbind(1), strict=True):
         torch.testing.assert_close(got, gradient(one), rtol=1e-10, atol=1e-10)
+
+
+def test_the_axis_that_vmap_adds_is_merged_wherever_it_is(rng):
+    runs, values = 4, draw(rng, 4, 2, 3, 5)
+    for dim in range(4):
+        (folded,) = fold_runs(runs, (dim,), (values.movedim(0, dim),))
+        assert torch.equal(folded, values.flatten(0, 1))
+    (repeated,) = fold_runs(runs, (None,), (values[0],))
+    assert torch.equal(repeated, values[:1].expand_as(values).flatten(0, 1))

@@ -51,6 +51,11 @@ def test_the_direction_of_alpha_is_written_on_the_axis(folder):
     assert "larger alpha" in words(folder / "error_by_alpha-impulse.svg")
 
 
+def test_alphas_are_written_in_full(make_record, tmp_path):
+    write_charts([make_record(family="exponential", alpha=alpha) for alpha in (16.0, 48.0)], tmp_path, "svg")
+    assert {"16", "48"} <= set(words(tmp_path / "error_by_alpha-exponential.svg").split())
+
+
 def test_points_that_had_not_converged_are_hollow(make_record, tmp_path):
     def hollow_points(still_improving):
         folder = tmp_path / str(still_improving)

@@ -1,4 +1,5 @@
-from recollect.report.citations import citations
+from recollect.models import MIXERS
+from recollect.report.citations import PAPERS, citations
 from recollect.report.limits import limits
 from recollect.report.results import results
 from recollect.report.verdicts import verdicts
@@ -40,6 +41,10 @@ def test_limits_of_one_seed_and_one_rate_name_both(make_record):
     assert "Every result has one seed" in text
     assert "One learning rate per model" in text
     assert "pending" not in text
+
+
+def test_every_mixer_has_a_paper():
+    assert set(MIXERS) <= set(PAPERS)
 
 
 def test_the_two_papers_and_those_of_the_mixers_present_are_cited(make_record):

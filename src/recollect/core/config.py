@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from recollect.core.errors import ConfigError
 from recollect.core.names import suggestion
@@ -48,32 +49,29 @@ class Config(BaseModel):
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """The message of a pydantic error in our form: path, expectation, what came, nearest name."""
-    lines = []
-    for item in error.errors():
-        path = [str(part) for part in item["loc"]]
-        if item["type"] == "extra_forbidden":
+    return "\n".join(dict.fromkeys(_explain_one(item, model, where) for item in error.errors()))
+
+
+def _explain_one(item: ErrorDetails, model: type[BaseModel], where: str) -> str:
+    path = [str(part) for part in item["loc"]]
+    place, parent = ".".join([where, *path]), ".".join([where, *path[:-1]])
+    context = item.get("ctx", {})
+    match item["type"]:
+        case "extra_forbidden":
             known = set(_field_names(model, path[:-1]))
-            place = ".".join([where, *path[:-1]])
             hint = suggestion(path[-1], known) or f". Known: {', '.join(sorted(known))}."
-            lines.append(f"{place}: unknown field {path[-1]!r}{hint}")
-        elif item["type"] == "union_tag_invalid":
-            context, place = item["ctx"], ".".join([where, *path])
+            return f"{parent}: unknown field {path[-1]!r}{hint}"
+        case "missing":
+            return f"{parent}: the field {path[-1]!r} is required."
+        case "union_tag_not_found":
+            return f"{place}: the field {context['discriminator']} is required."
+        case "union_tag_invalid":
+            name, tag = context["discriminator"].strip("'"), context["tag"]
             tags = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
-            name = context["discriminator"].strip("'")
-            lines.append(
-                f"{place}: unknown {name} {context['tag']!r}{suggestion(context['tag'], tags) or '.'} "
-                f"Known: {', '.join(tags)}."
-            )
-        elif item["type"] == "union_tag_not_found":
-            name = item["ctx"]["discriminator"].strip("'")
-            lines.append(f"{'.'.join([where, *path])}: the field {name!r} is required.")
-        elif item["type"] == "missing":
-            lines.append(f"{'.'.join([where, *path[:-1]])}: the field {path[-1]!r} is required.")
-        else:
+            return f"{place}: unknown {name} {tag!r}{suggestion(tag, tags) or '.'} Known: {', '.join(tags)}."
+        case _:
             message = item["msg"].removeprefix("Value error, ")
-            came = _short(item["input"])
-            lines.append(f"{'.'.join([where, *path])}: {message} (got {came})")
-    return "\n".join(dict.fromkeys(lines))
+            return f"{place}: {message} (got {_short(item['input'])})"
 
 
 def _short(value: Any) -> str:

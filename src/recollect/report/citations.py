@@ -25,7 +25,7 @@ ALWAYS = (
     _arxiv("Wang, Shi, Fox (2025): test-time regression", "2501.12352"),
 )
 
-MIXERS = {
+PAPERS = {
     "rnn": Citation(
         "RNN: Elman (1990), Finding structure in time", "https://doi.org/10.1207/s15516709cog1402_1"
     ),
@@ -35,22 +35,21 @@ MIXERS = {
     ),
     "gru": _arxiv("GRU: Cho et al. (2014)", "1406.1078"),
     "tcn": _arxiv("TCN: Bai, Kolter, Koltun (2018)", "1803.01271"),
-    "s4": _arxiv("S4: Gu, Goel, Ré (2022)", "2111.00396"),
+    "ssm": _arxiv("S4: Gu, Goel, Ré (2022)", "2111.00396"),
     "s4d": _arxiv("S4D: Gu, Gupta, Goel, Ré (2022)", "2206.11893"),
-    "stable_ssm": _arxiv("StableSSM: Wang, Li (2024)", "2311.14495"),
+    "stable": _arxiv("StableSSM: Wang, Li (2024)", "2311.14495"),
     "lru": _arxiv("LRU: Orvieto et al. (2023)", "2303.06349"),
     "attention": _arxiv("Transformer: Vaswani et al. (2017)", "1706.03762"),
-    "transformer": _arxiv("Transformer: Vaswani et al. (2017)", "1706.03762"),
     "rope": _arxiv("RoPE: Su et al. (2021)", "2104.09864"),
     "alibi": _arxiv("ALiBi: Press, Smith, Lewis (2022)", "2108.12409"),
 }
-"""By the word in a model's config that names the mixer or its option."""
+"""By the word in a model's config that names the mixer or the choice of an option."""
 
 
 def citations(records: Sequence[Record]) -> list[Citation]:
     """The two papers this package joins, then those of the mixers that `records` contain."""
     words = {word for record in records for word in _words(record.config.get("model"))}
-    return list(dict.fromkeys([*ALWAYS, *(paper for name, paper in MIXERS.items() if name in words)]))
+    return list(dict.fromkeys([*ALWAYS, *(paper for name, paper in PAPERS.items() if name in words)]))
 
 
 def _words(value: Any) -> Iterator[str]:

@@ -24,6 +24,7 @@ _CONFIG = {
     "background": "white",
     "font": "sans-serif",
     "view": {"stroke": None},
+    "title": {"anchor": "start"},
     "axis": {"gridOpacity": 0.5},
 }
 

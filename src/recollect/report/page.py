@@ -38,6 +38,12 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
         path: the file to write; it is replaced.
         title: heading of the page.
         pending: runs of the study that have no record yet.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     write_html([], Path(folder) / "report.html", title="Nothing yet", pending=60).name
+        'report.html'
     """
     found = results(records)
     comparison = Comparison.of(found)
@@ -69,7 +75,10 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
         vega=_vega(),
         datatables=_datatables(),
     )
-    path.write_text(text, encoding="utf-8")
+    # A full disk or an interrupt leaves the report of before, not half a page.
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
     return path
 
 
@@ -92,7 +101,7 @@ def _facts(records: Sequence[Record], comparison: Comparison, pending: int) -> l
         peak = max(record.peak_memory_bytes for record in records) / 2**20
         last = max(record.created_at for record in records)
         facts += [
-            ("peak memory of a run", f"{peak:.0f} MiB"),
+            ("peak memory of a worker", f"{peak:.0f} MiB"),
             ("last run", f"{last:%Y-%m-%d %H:%M %Z}".strip()),
         ]
     return facts

@@ -164,7 +164,7 @@ def _estimate(chosen: Sequence[Record]) -> tuple[float, float, float, str, float
 def _error(record: Record, metric: str) -> float:
     """The metric; a run without one counts as infinitely bad, so that it cannot help its model."""
     error = record.metrics.get(metric)
-    return math.inf if error is None else error
+    return math.inf if error is None or math.isnan(error) else error
 
 
 def _compared(found: Sequence[Result]) -> list[Result]:

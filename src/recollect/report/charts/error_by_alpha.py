@@ -61,7 +61,8 @@ def _alpha_axis(name: str, family: Family) -> alt.X:
             padding=18,
             reverse=family.falls,
         ),
-        axis=alt.Axis(values=alphas, format="~g", grid=False),
+        # A format would go through the scale, which may round 16 to 2e+1.
+        axis=alt.Axis(values=alphas, labelExpr="format(datum.value, '.4~g')", grid=False),
     )
 
 

@@ -43,7 +43,7 @@ def heat_map(comparison: Comparison) -> dict[str, Any]:
             "shown_nmse:Q",
             title="NMSE",
             scale=alt.Scale(type="log", scheme="redyellowblue", reverse=True, domain=[1e-3, 1], clamp=True),
-            legend=alt.Legend(orient="bottom", gradientLength=220, format="~g", values=[1e-3, 1e-2, 0.1, 1]),
+            legend=alt.Legend(orient="bottom", format="~g", values=[1e-3, 1e-2, 0.1, 1]),
         )
     )
     labels = (

@@ -20,7 +20,7 @@
       view: { stroke: null },
       title: { color: text, fontSize: 14, anchor: "start" },
       header: { labelColor: text, labelFontWeight: "bold", titleColor: text },
-      legend: { labelColor: text, titleColor: text, labelLimit: narrow ? 62 : 130 },
+      legend: { labelColor: text, titleColor: text, labelLimit: narrow ? 62 : 130, gradientLength: narrow ? 150 : 220 },
       axis,
       axisX: { grid: false },
       axisTop: { labelColor: text, labelLimit: 100, labelAngle: narrow ? -90 : 0, labelAlign: narrow ? "left" : "center", labelBaseline: narrow ? "middle" : "bottom" },
