@@ -11,12 +11,14 @@ from rich.text import Text
 from recollect.report import Result, results
 from recollect.studies import Record
 
+_WIDTH_WITH_INTERVALS = 100
+
 
 def format_error(value: float | None) -> str:
-    """Three significant digits, as short as possible."""
+    """Two or three significant digits, as short as possible."""
     if value is None:
         return "-"
-    return f"{value:.3f}" if value >= 0.1 else f"{value:.2g}" if value >= 0.001 else f"{value:.0e}"
+    return f"{value:.3f}" if value >= 0.01 else f"{value:.0e}".replace("e-0", "e-")
 
 
 def summary_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -34,15 +36,16 @@ def print_summary(records: Sequence[Record], console: Console) -> None:
     table = Table(title="Normalised test error (NMSE); lower is better, 1 is no better than zero")
     table.add_column("memory", no_wrap=True)
     for model in models:
-        table.add_column(model)
+        table.add_column(model, no_wrap=True)
+    with_intervals = console.width >= _WIDTH_WITH_INTERVALS
     for task in dict.fromkeys(result.task for result in found):
         by_model = {result.model: result for result in found if result.task == task}
-        table.add_row(task, *[_cell(by_model.get(model)) for model in models])
+        table.add_row(task, *[_cell(by_model.get(model), with_intervals) for model in models])
     console.print(table)
-    console.print(_legend(found), highlight=False, markup=False)
+    console.print(_legend(found, with_intervals), highlight=False, markup=False)
 
 
-def _cell(result: Result | None) -> Text:
+def _cell(result: Result | None, with_interval: bool) -> Text:
     if result is None:
         return Text("")
     if not result.has_error:
@@ -50,22 +53,24 @@ def _cell(result: Result | None) -> Text:
     text = Text(format_error(result.nmse), style="bold green" if result.best else "")
     if result.best:
         text.append("*")
-    if result.low is not None and result.high is not None:
-        text.append(f" ±{format_error((result.high - result.low) / 2)}", style="dim")
     if result.still_improving:
-        text.append(" ~", style="yellow")
+        text.append("~", style="yellow")
     if result.num_diverged:
-        text.append(" !", style="red")
+        text.append("!", style="red")
+    if with_interval and result.low is not None and result.high is not None:
+        text.append(f" ±{format_error((result.high - result.low) / 2)}", style="not bold dim")
     return text
 
 
-def _legend(found: Sequence[Result]) -> str:
+def _legend(found: Sequence[Result], with_intervals: bool) -> str:
     lines = ["* lowest error of its row"]
+    if any(result.still_improving for result in found):
+        lines.append("~ not converged: still improving when its steps ended; more would lower the error")
+    if any(result.num_diverged for result in found):
+        lines.append("! some runs diverged; the error is that of the last good checkpoint")
+    if not with_intervals:
+        return "\n".join([*lines, "Intervals are shown on a wider terminal and in the report."])
     for kind in sorted({result.interval_kind for result in found if result.interval_kind}):
         coverage = min(r.coverage or 0 for r in found if r.interval_kind == kind)
         lines.append(f"± half width of the interval {kind} ({coverage:.0%} or more)")
-    if any(result.still_improving for result in found):
-        lines.append("~ not converged: still improving at its last step")
-    if any(result.num_diverged for result in found):
-        lines.append("! some runs diverged; the error is that of the last good checkpoint")
     return "\n".join(lines)

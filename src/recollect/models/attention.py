@@ -115,7 +115,7 @@ class Attention(nn.Module):
             # The scores are divided by sqrt(K) later on: norms of sqrt(K) leave sqrt(K) times a cosine.
             q, k = q * (self.gain * math.sqrt(q.shape[-1])), k * math.sqrt(k.shape[-1])
         if self.positions == "rope":
-            q, k = rotate(q, positions), rotate(k, positions)
+            q, k = rotate(torch.stack([q, k]), positions)
         return q, k, v
 
     def _bias(self, q: HeadSequence, num_keys: int) -> Float[Tensor, "H T keys"]:

@@ -29,7 +29,7 @@ def sinusoids(positions: Float[Tensor, " T"], dim: int) -> Float[Tensor, "T D"]:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-def rotate(x: Float[Tensor, "B H T K"], positions: Float[Tensor, " T"]) -> Float[Tensor, "B H T K"]:
+def rotate(x: Float[Tensor, "*B T K"], positions: Float[Tensor, " T"]) -> Float[Tensor, "*B T K"]:
     """Turn each pair (k, k + K/2) by its angle: inner products then depend on differences of positions."""
     angle = angles(positions, x.shape[-1] // 2)
     cosine, sine = angle.cos(), angle.sin()

@@ -1,9 +1,9 @@
 """A run is a value: task x model x training x seed, named by the hash of everything that decides it."""
 
 import hashlib
-from functools import cached_property
+from typing import Self
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, model_validator
 
 from recollect.core import Config, source_hash
 from recollect.models import ModelConfig
@@ -17,6 +17,9 @@ RESULTS_VERSION = 1
 class Run(Config):
     """One training run.
 
+    Attributes:
+        source: hash of the source of a user's mixer, taken when the run is made; empty for ours.
+
     Example:
         >>> task = {"memory": {"family": "impulse", "alpha": 4}, "length": 16}
         >>> run = Run.parse({"task": task, "model": {"mixer": "gru"}, "training": {"steps": 10}, "seed": 0})
@@ -28,13 +31,19 @@ class Run(Config):
     model: ModelConfig
     training: TrainingConfig
     seed: NonNegativeInt
+    source: str = ""
 
-    @cached_property
+    @model_validator(mode="after")
+    def _hash_source(self) -> Self:
+        # Fixed here, so that a file edited while a study runs cannot change the names of its runs.
+        if ":" in self.model.mixer and not self.source:
+            self.__dict__["source"] = source_hash(self.model.mixer)
+        return self
+
+    @property
     def id(self) -> str:
-        """16 hexadecimal digits over the config, the results version and a user's module's source."""
-        mixer = self.model.mixer
-        source = source_hash(mixer) if ":" in mixer else ""
-        text = "\n".join([self.canonical_json(), str(RESULTS_VERSION), source])
+        """16 hexadecimal digits over the config, the source and the results version."""
+        text = f"{self.canonical_json()}\n{RESULTS_VERSION}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 _GAIN = 0.99
-_STILL_FALLING = 0.9
-_NEGLIGIBLE = 1e-3
+_STILL_FALLING = 0.95
+_NEGLIGIBLE = 5e-3
 
 
 def has_plateaued(errors: Sequence[float], patience: int | None) -> bool:
@@ -18,7 +18,7 @@ def has_plateaued(errors: Sequence[float], patience: int | None) -> bool:
 def still_improving(steps: Sequence[int], errors: Sequence[float], budget: int) -> bool:
     """True when the run used its whole budget and its second half still cut the error noticeably.
 
-    Noticeably: by more than a tenth, and by more than 0.001 of the target's power (differences below
+    Noticeably: by more than 5 %, and by more than 0.005 of the target's power (differences below
     that do not change a verdict). The second half, because under a cosine schedule the last quarter has
     only 2.5 % of the summed learning rate (the second half 18 %) and looks at rest whatever the model. Such a run is marked 'not converged': its error is what training
     reached, not what the architecture can.

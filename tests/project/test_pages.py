@@ -1,0 +1,128 @@
+"""The pages keep up with the code: what can be chosen, set or imported is described, with figures that hold."""
+
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recollect.memory import FAMILIES
+from recollect.models import MIXERS, ModelConfig, mixer_facts
+from recollect.studies import STUDIES, Study
+from recollect.tasks import INPUT_LAWS, TASKS, FunctionalTask
+from recollect.training import TrainingConfig
+
+DOCS = Path(__file__).parents[2] / "docs"
+PACKAGES = ("memory", "tasks", "models", "training", "probing", "studies", "report", "core")
+
+
+def rows(page):
+    """Cells of all table rows whose first cell is a name in backquotes, by that name."""
+    lines = [line.strip("|").split(" | ") for line in (DOCS / page).read_text().splitlines()]
+    cells = [[cell.strip() for cell in line] for line in lines if len(line) > 1]
+    return {name: line for line in cells for name in re.findall(r"`(\w+)`", line[0])}
+
+
+def yaml_blocks(page):
+    return [
+        yaml.safe_load(block)
+        for block in re.findall(r"^```yaml\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+        if "--8<--" not in block
+    ]
+
+
+@pytest.mark.parametrize("registry", [FAMILIES, MIXERS, STUDIES], ids=["memory", "models", "studies"])
+def test_everything_to_choose_from_has_a_row_in_choosing(registry):
+    assert set(registry) <= set(rows("choosing.md"))
+
+
+def test_every_task_and_input_law_is_named():
+    text = (DOCS / "choosing.md").read_text() + (DOCS / "studies.md").read_text()
+    for name in [*TASKS, *INPUT_LAWS]:
+        assert re.search(rf"(law: |`){name}\b", text), name
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_choosing_gives_the_state_size_and_receptive_field_of_a_mixer(name):
+    facts = mixer_facts(name)
+    _, state, field, linear, *_ = rows("choosing.md")[name]
+    assert state == f"{facts.state_size}{' a position' if facts.state_growth else ''}"
+    assert facts.state_growth in (0, facts.state_size)
+    assert field == str(facts.receptive_field or "unbounded")
+    assert linear.startswith("yes") == facts.is_lti
+
+
+@pytest.mark.parametrize("config", [Study, FunctionalTask, ModelConfig, TrainingConfig])
+def test_every_field_of_a_study_file_has_a_row_and_no_row_is_made_up(config):
+    described = rows("studies.md")
+    assert set(config.model_fields) <= set(described)
+    known = set().union(*(c.model_fields for c in (Study, FunctionalTask, ModelConfig, TrainingConfig)))
+    assert set(described) <= known
+
+
+def test_the_defaults_of_training_are_those_that_the_page_names():
+    described = rows("studies.md")
+    for name in ("steps", "batch_size", "learning_rate", "warmup", "evaluate_every", "long_factor", "clip"):
+        assert float(described[name][-1]) == TrainingConfig.model_fields[name].default
+
+
+@pytest.mark.parametrize("page", ["studies.md", "choosing.md"])
+def test_every_piece_of_a_study_file_is_valid(page):
+    whole = {
+        "name": "page",
+        "tasks": [{"memory": {"family": "impulse", "alpha": 2}, "length": 8}],
+        "models": [{"mixer": "s4d", "label": "S4D"}],
+    }
+    counts = []
+    for piece in yaml_blocks(page):
+        if "my_package" not in str(piece):
+            counts.append(len(Study.parse(whole | piece).tasks))
+    assert max(counts) == {"studies.md": 7, "choosing.md": 6}[page]
+
+
+def test_the_list_of_decisions_is_complete():
+    listed = re.findall(r"\((\d{4}-[\w-]+\.md)\)", (DOCS / "decisions" / "index.md").read_text())
+    present = sorted(path.name for path in (DOCS / "decisions").glob("0*.md"))
+    assert listed == present
+    for name in present:
+        text = (DOCS / "decisions" / name).read_text()
+        for part in ("**Context.**", "**Decision.**", "**Reasons.**", "**What would change our mind.**"):
+            assert part in text, f"{name} lacks {part}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    subprocess.run(
+        [str(Path(sys.executable).parent / "mkdocs"), "build", "--quiet", "--site-dir", str(folder)],
+        cwd=DOCS.parent,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        check=True,
+        timeout=300,
+    )
+    return folder
+
+
+def test_the_reference_shows_every_public_function_and_class(site):
+    reference = "".join(path.read_text() for path in (site / "reference").rglob("index.html"))
+    shown = set(re.findall(r'<h\d id="([\w.]+)" class="doc', reference))
+    for package in PACKAGES:
+        module = importlib.import_module(f"recollect.{package}")
+        for name in module.__all__:
+            entry = getattr(module, name)
+            if (inspect.isclass(entry) or inspect.isfunction(entry)) and entry.__doc__:
+                assert any(heading.endswith(f".{name}") for heading in shown), f"recollect.{package}.{name}"
+
+
+def test_formulas_are_drawn_without_a_script_or_a_network(site):
+    pages = {path: path.read_text() for path in site.rglob("*.html")}
+    assert any("<math" in text for text in pages.values())
+    for path, text in pages.items():
+        assert "arithmatex" not in text, path
+        loaded = re.findall(r"<(?:script|img|link)[^>]*(?:src|href)=\"(https?:[^\"]+)", text)
+        assert not loaded, f"{path} loads {loaded}"
