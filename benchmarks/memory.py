@@ -9,6 +9,7 @@
 import argparse
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -118,12 +119,8 @@ def data_share() -> str:
         loss = loss_function(model, layout, task)
         state = initial_training_state(model, layout, torch.float32)
         batch = task.batch(0, "train", 0, batch_size)
-        decayed = layout.matrices()
-        step = seconds(
-            lambda loss=loss, state=state, batch=batch, decayed=decayed: training_step(
-                loss, state, batch, learning_rate=1e-3, config=config, decayed=decayed
-            )
-        )
+        fixed = {"learning_rate": 1e-3, "config": config, "decayed": layout.matrices()}
+        step = seconds(partial(training_step, loss, state, batch, **fixed))
         count = max(batch_size, 2**17 // length)
         draw = seconds(lambda task=task, count=count: task.batch(0, "train", 0, count)) * batch_size / count
         rows.append(

@@ -25,6 +25,19 @@ STUDY = {
     },
 }
 
+MODULE = """
+import torch
+
+class {name}(torch.nn.Linear):
+    def __init__(self, dim):
+        super().__init__(dim, dim)
+
+    def forward(self, x):
+        if {condition}:
+            raise RuntimeError("no eights")
+        return super().forward(x)
+"""
+
 
 @pytest.fixture
 def recollect(tmp_path):
@@ -78,9 +91,7 @@ def test_json_is_one_document_on_standard_output(recollect, study_file):
 
 
 def test_a_users_mixer_joins_from_the_working_directory(recollect, study_file, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "import torch\n\nclass Mine(torch.nn.Linear):\n    def __init__(self, dim):\n        super().__init__(dim, dim)\n"
-    )
+    (tmp_path / "mine.py").write_text(MODULE.format(name="Mine", condition="False"))
     done = recollect("run", study_file(), "--model", "mine:Mine", "--seeds", "2")
     assert done.returncode == 0, done.stderr
     assert "Mine" in done.stdout
@@ -90,11 +101,7 @@ def test_a_users_mixer_joins_from_the_working_directory(recollect, study_file, t
 
 
 def test_a_failing_model_gives_exit_code_1_and_its_traceback_on_demand(recollect, study_file, tmp_path):
-    (tmp_path / "bad.py").write_text(
-        "import torch\n\nclass Bad(torch.nn.Linear):\n    def __init__(self, dim):\n        super().__init__(dim, dim)\n"
-        "    def forward(self, x):\n        if x.shape[1] == 8:\n            raise RuntimeError('no eights')\n"
-        "        return super().forward(x)\n"
-    )
+    (tmp_path / "bad.py").write_text(MODULE.format(name="Bad", condition="x.shape[1] == 8"))
     done = recollect("run", study_file(models=[{"mixer": "bad:Bad", "dim": 3}]))
     assert done.returncode == 1
     assert "RuntimeError: no eights" in done.stderr
@@ -146,8 +153,8 @@ def test_init_writes_a_study_that_validates_and_does_not_overwrite(recollect, tm
 
 def test_report_writes_tables_charts_and_pages(recollect, study_file, tmp_path):
     recollect("run", study_file())
-    for format, name in [("csv", "a.csv"), ("parquet", "a.parquet"), ("html", "a.html"), ("svg", "charts")]:
-        done = recollect("report", "tiny", "--format", format, "-o", name)
+    for kind, name in [("csv", "a.csv"), ("parquet", "a.parquet"), ("html", "a.html"), ("svg", "charts")]:
+        done = recollect("report", "tiny", "--format", kind, "-o", name)
         assert done.returncode == 0, done.stderr
         for line in done.stdout.split():
             assert Path(line).stat().st_size > 0
@@ -163,7 +170,7 @@ def test_every_name_that_list_prints_can_be_shown(recollect):
         assert recollect("show", name).returncode == 0
     shown = json.loads(recollect("show", "lstm", "--json").stdout)
     assert shown["state size"].startswith("64 scalars")
-    assert "arXiv" in shown["about"] or "doi" in shown["about"]
+    assert "Hochreiter" in shown["about"]
 
 
 def test_version():

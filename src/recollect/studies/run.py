@@ -37,7 +37,7 @@ class Run(Config):
     def _hash_source(self) -> Self:
         # Fixed here, so that a file edited while a study runs cannot change the names of its runs.
         if ":" in self.model.mixer and not self.source:
-            self.__dict__["source"] = source_hash(self.model.mixer)
+            object.__setattr__(self, "source", source_hash(self.model.mixer))
         return self
 
     @property

@@ -18,10 +18,10 @@ def has_plateaued(errors: Sequence[float], patience: int | None) -> bool:
 def still_improving(steps: Sequence[int], errors: Sequence[float], budget: int) -> bool:
     """True when the run used its whole budget and its second half still cut the error noticeably.
 
-    Noticeably: by more than 5 %, and by more than 0.005 of the target's power (differences below
-    that do not change a verdict). The second half, because under a cosine schedule the last quarter has
-    only 2.5 % of the summed learning rate (the second half 18 %) and looks at rest whatever the model. Such a run is marked 'not converged': its error is what training
-    reached, not what the architecture can.
+    Noticeably: by more than 5 %, and by more than 0.005 of the target's power (differences below that do
+    not change a verdict). The second half, because under a cosine schedule the last quarter has only
+    2.5 % of the summed learning rate (the second half 18 %) and looks at rest whatever the model. Such a
+    run is marked 'not converged': its error is what training reached, not what the architecture can.
     """
     earlier = [e for s, e in zip(steps, errors, strict=True) if s <= 0.5 * budget and math.isfinite(e)]
     last = [e for s, e in zip(steps, errors, strict=True) if s > 0.5 * budget and math.isfinite(e)]

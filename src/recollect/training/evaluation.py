@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from recollect.tasks import FunctionalTask, Split
 
 _CHUNK_VALUES = 2**17
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def normalised_error(predictions: Predictions) -> NormalisedError:
 def _ratio(
     numerators: Float64[Tensor, "n T"], denominators: Float64[Tensor, "n T"]
 ) -> tuple[Float64[Tensor, " T"], Float64[Tensor, " T"]]:
-    # A position whose target is always zero (before an impulse's lag) has no relative error: NaN.
+    # A position whose target is zero but for rounding (before an impulse's lag) has no relative error: NaN.
     power = denominators.mean(0)
-    ratio = numerators.mean(0) / power.where(power > 0, torch.nan)
+    ratio = numerators.mean(0) / power.where(power > _ROUNDING * power.max(), torch.nan)
     deviations = numerators - ratio * denominators
     return ratio, deviations.std(0) / len(numerators) ** 0.5 / power
