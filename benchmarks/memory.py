@@ -16,7 +16,8 @@ from torch import Tensor
 
 from benchmarks.baselines import sliced_loops
 from benchmarks.timing import forward_backward, markdown_table, save, seconds
-from recollect.models import GRU, LSTM, MIXERS, RNN, causal_convolution, diagonal_recurrence
+from recollect.core import causal_convolution
+from recollect.models import GRU, LSTM, MIXERS, RNN, ModelConfig, diagonal_recurrence
 from recollect.tasks import FunctionalTask
 from recollect.training import (
     ParameterLayout,
@@ -135,8 +136,6 @@ def data_share() -> str:
 
 
 def _model() -> torch.nn.Module:
-    from recollect.models import ModelConfig
-
     return ModelConfig(mixer="s4d").build(1, 1, seed=0)
 
 

@@ -1,12 +1,13 @@
+import pytest
 import torch
 
-from recollect.core.convolution import causal_convolution
+from recollect.core import causal_convolution
 
 
-def test_causal_convolution_is_the_sum_over_the_past(rng):
-    x = torch.randn(3, 7, generator=rng, dtype=torch.float64)
-    kernel = torch.randn(7, generator=rng, dtype=torch.float64)
-    expected = torch.stack([sum(kernel[s] * x[:, t - s] for s in range(t + 1)) for t in range(7)], dim=1)
-    torch.testing.assert_close(causal_convolution(kernel, x), expected, rtol=1e-12, atol=1e-12)
-    along_first = causal_convolution(kernel[:, None], x.T.contiguous(), dim=0)
-    torch.testing.assert_close(along_first.T, expected, rtol=1e-12, atol=1e-12)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_causal_convolution_is_the_sum_over_the_past(rng, dtype, channels):
+    x = torch.randn(2, 7, 3, generator=rng, dtype=dtype)
+    taps = torch.randn(7, channels, generator=rng, dtype=dtype)
+    past = [sum(taps[s] * x[:, t - s] for s in range(t + 1)) for t in range(7)]
+    torch.testing.assert_close(causal_convolution(x, taps), torch.stack(past, 1), rtol=1e-12, atol=1e-12)

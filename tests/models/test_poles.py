@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 import torch
 
-from recollect.core import seeded_initialisation
-from recollect.models import LRU, S4D, SSM, causal_convolution, vandermonde_kernel
+from recollect.core import causal_convolution, seeded_initialisation
+from recollect.models import LRU, S4D, SSM, vandermonde_kernel
 from recollect.models.parametrisation import (
     Parametrisation,
     decay_rate,

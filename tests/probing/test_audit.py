@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from recollect.core import ConfigError, normal, signs
-from recollect.core.convolution import causal_convolution
+from recollect.core import ConfigError, causal_convolution, normal, signs
 from recollect.probing import Projector, audit
 
 COUNT, T = 600, 9
@@ -14,7 +13,7 @@ def white():
 
 
 def filtered(taps, x):
-    return causal_convolution(torch.as_tensor(taps, dtype=torch.float64), x[..., 0])[..., None]
+    return causal_convolution(x, torch.as_tensor(taps, dtype=torch.float64)[:, None])
 
 
 def decaying(rate, length=T):

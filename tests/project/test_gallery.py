@@ -49,7 +49,11 @@ def test_a_script_prints_and_draws_what_its_page_shows(name, tmp_path):
 
 
 def test_every_script_has_a_page_in_the_navigation_and_every_page_a_script():
-    (entries,) = [entry["Gallery"] for entry in yaml.safe_load(_navigation())["nav"] if "Gallery" in entry]
+    (entries,) = [
+        entry["Gallery"]
+        for entry in yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+        if "Gallery" in entry
+    ]
     assert sorted(Path(entry).stem for entry in entries) == SCRIPTS
     assert sorted(path.stem for path in GALLERY.glob("*.md")) == SCRIPTS
 
@@ -59,8 +63,3 @@ def test_the_python_examples_of_the_readme_run(tmp_path):
     assert blocks
     for block in blocks:
         run(block, tmp_path)
-
-
-def _navigation():
-    """mkdocs.yml; its `nav` is plain YAML, other parts of such a file may carry tags of their own."""
-    return re.sub(r"!\S+", "", (ROOT / "mkdocs.yml").read_text())

@@ -13,9 +13,10 @@ import yaml
 
 from recollect.memory import FAMILIES
 from recollect.models import MIXERS, ModelConfig, mixer_facts
+from recollect.report.verdicts import FAILED_ABOVE, LEARNED_BELOW
 from recollect.studies import STUDIES, Study
 from recollect.tasks import INPUT_LAWS, TASKS, FunctionalTask
-from recollect.training import TrainingConfig
+from recollect.training import TrainingConfig, still_improving
 
 DOCS = Path(__file__).parents[2] / "docs"
 PACKAGES = ("memory", "tasks", "models", "training", "probing", "studies", "report", "core")
@@ -69,6 +70,15 @@ def test_the_defaults_of_training_are_those_that_the_page_names():
     described = rows("studies.md")
     for name in ("steps", "batch_size", "learning_rate", "warmup", "evaluate_every", "long_factor", "clip"):
         assert float(described[name][-1]) == TrainingConfig.model_fields[name].default
+
+
+def test_the_limits_that_measuring_names_are_those_of_the_code():
+    text = " ".join((DOCS / "measuring.md").read_text().split())
+    share, least = re.search(r"first half by more than (\d+) %, and by more than ([\d.]+)\.", text).groups()
+    for before, limit in ((1.0, float(share) / 100), (0.01, float(least))):
+        assert still_improving([0, 10, 20], [9.0, before, before - 1.01 * limit], 20)
+        assert not still_improving([0, 10, 20], [9.0, before, before - 0.99 * limit], 20)
+    assert f"learned below {LEARNED_BELOW:.0%}, failed above {FAILED_ABOVE:.0%}" in text.replace(" %", "%")
 
 
 @pytest.mark.parametrize("page", ["studies.md", "choosing.md"])

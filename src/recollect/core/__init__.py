@@ -1,6 +1,7 @@
 """Axis legend, strict configuration, seeds and draws, errors, the mixer contract."""
 
 from recollect.core.config import Config
+from recollect.core.convolution import causal_convolution
 from recollect.core.draws import integers, normal, random_words, signs, uniform
 from recollect.core.errors import ConfigError, NotDefinedError, RecollectError, StoreError
 from recollect.core.imports import add_working_directory, load_object, source_hash
@@ -18,6 +19,7 @@ __all__ = [
     "State",
     "StoreError",
     "add_working_directory",
+    "causal_convolution",
     "derive_seed",
     "integers",
     "load_object",

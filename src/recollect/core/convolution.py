@@ -1,20 +1,32 @@
-r"""Causal convolution by the fast Fourier transform: `y_t = sum_{s <= t} kernel_s x_{t-s}`."""
+r"""Causal convolution of sequences by the fast Fourier transform.
+
+$$y_t = \sum_{s=0}^{t} k_s \odot x_{t-s}$$
+"""
 
 import torch
+from jaxtyping import Inexact
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 
-def causal_convolution(kernel: Tensor, x: Tensor, *, dim: int = -1) -> Tensor:
-    r"""Convolve `x` along `dim` with a kernel of the same length, zero state before the first position.
-
-    `kernel` broadcasts against `x`; both have length T along `dim`. Zero padding to 2T keeps the
-    circular transform from wrapping. Cost O(T log T); exact to rounding in the dtype of `x`.
+def causal_convolution(
+    x: Inexact[Tensor, "B T D"], taps: Inexact[Tensor, "T channels"]
+) -> Inexact[Tensor, "B T D"]:
+    """Each channel with its own taps, or all with the same; both real or both complex. O(B D T log T) work.
 
     Example:
-        >>> x = torch.tensor([1.0, 2.0, 3.0])
-        >>> causal_convolution(torch.tensor([0.0, 1.0, 0.0]), x)
-        tensor([0., 1., 2.])
+        >>> causal_convolution(torch.ones(1, 3, 1), torch.tensor([[1.0], [2.0], [4.0]])).flatten()
+        tensor([1.0000, 3.0000, 7.0000])
     """
-    length = x.shape[dim]
-    spectrum = torch.fft.rfft(kernel, 2 * length, dim=dim) * torch.fft.rfft(x, 2 * length, dim=dim)
-    return torch.fft.irfft(spectrum, 2 * length, dim=dim).narrow(dim, 0, length)
+    length = x.shape[1]
+    # Zeros up to 2T-1 keep the circular convolution from wrapping; time last is the transform's fast axis.
+    signal, filters = x.transpose(1, 2), taps.T
+    if x.is_complex():
+        size = next_fast_len(2 * length - 1)
+        product = torch.fft.fft(signal, size) * torch.fft.fft(filters, size)
+        result = torch.fft.ifft(product, size)
+    else:
+        size = next_fast_len(2 * length - 1, real=True)
+        product = torch.fft.rfft(signal, size) * torch.fft.rfft(filters, size)
+        result = torch.fft.irfft(product, size)
+    return result[..., :length].transpose(1, 2)

@@ -3,7 +3,6 @@
 from recollect.models.attention import Attention
 from recollect.models.backbone import SequenceModel
 from recollect.models.config import ModelConfig
-from recollect.models.convolution import causal_convolution
 from recollect.models.diagonal_recurrence import diagonal_recurrence
 from recollect.models.facts import MixerFacts, mixer_facts
 from recollect.models.gru import GRU
@@ -29,7 +28,6 @@ __all__ = [
     "MixerFacts",
     "ModelConfig",
     "SequenceModel",
-    "causal_convolution",
     "diagonal_recurrence",
     "mixer_facts",
     "vandermonde_kernel",

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 
+from recollect.core import causal_convolution
 from recollect.core.shapes import Kernel, Sequence, Step
-from recollect.models.convolution import causal_convolution
 from recollect.models.diagonal_recurrence import diagonal_recurrence
 from recollect.models.vandermonde import powers
 

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor, nn
 
+from recollect.core import causal_convolution
 from recollect.core.shapes import Kernel, Sequence, Step
-from recollect.models.convolution import causal_convolution
 from recollect.models.parametrisation import Parametrisation, decay_rate, from_decay_rate
 from recollect.models.vandermonde import vandermonde_kernel
 
