@@ -53,7 +53,7 @@ def test_packages_import_only_those_above_them():
 
 
 def test_documentation_builds_without_warnings(tmp_path):
-    run("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path), NO_MKDOCS_2_WARNING="1")
+    run("mkdocs", "build", "--strict", "--site-dir", str(tmp_path), NO_MKDOCS_2_WARNING="1")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))

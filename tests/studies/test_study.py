@@ -55,6 +55,8 @@ def test_a_sweep_over_horizons_sets_alpha(define):
     study = define(tasks=[{"memory": {"family": "polynomial", "h95": [5, 20]}, "length": [64, 128]}])
     horizons = [(energy_horizon(task.memory.values(task.length)), task.length) for task in study.tasks]
     assert horizons == [(5, 64), (20, 64), (5, 128), (20, 128)]
+    (fine,) = define(tasks=[{"memory": {"family": "airy", "h95": 20}, "length": 64, "dt": 0.5}]).tasks
+    assert energy_horizon(fine.memory.values(64, dt=0.5)) == 20
 
 
 @pytest.mark.parametrize(

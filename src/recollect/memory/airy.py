@@ -13,7 +13,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class Airy(AbstractMemoryFunction):
-    r"""$\rho(s) = \mathrm{Ai}((s - \alpha)/w)$, $w$ the `width`.
+    r"""Oscillating and spread over many lags: the Airy function `Ai((s - alpha) / width)`.
+
+    $\rho(s) = \mathrm{Ai}((s - \alpha)/w)$, $w$ the `width`.
 
     Oscillates on lags below alpha, with its highest peak about $w$ before alpha, and vanishes beyond:
     many lags matter, with both signs. The dependence grows with alpha.

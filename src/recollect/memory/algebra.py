@@ -94,7 +94,7 @@ def _not_empty(parts: tuple[AbstractMemoryFunction, ...]) -> tuple[AbstractMemor
 
 @final
 class Sum(AbstractMemoryFunction):
-    r"""$\rho(s) = \sum_i c_i\, \rho_i(s)$; `f + g` and `2 * f` in Python.
+    r"""Several memories at once, `sum_i c_i f_i(s)`; `f + g` and `2 * f` in Python.
 
     Several ways to depend on the past at once, such as a fading memory plus a bump at a far lag.
     The dependence is as long as that of its longest term with a coefficient other than zero.
@@ -146,7 +146,7 @@ class Sum(AbstractMemoryFunction):
 
 @final
 class Product(AbstractMemoryFunction):
-    r"""$\rho(s) = \prod_i \rho_i(s)$; `f * g` in Python.
+    r"""One memory modulated by another, `f(s) g(s)`; `f * g` in Python.
 
     One memory modulated by another, such as a power law that oscillates. The dependence reaches no
     further than that of its shortest factor. Provenance: ours.

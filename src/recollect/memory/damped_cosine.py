@@ -11,7 +11,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class DampedCosine(AbstractMemoryFunction):
-    r"""$\rho(s) = e^{-\alpha s} \cos(\omega s + \varphi)$, $\omega$ the `frequency`, $\varphi$ the `phase`.
+    r"""One damped oscillator: `exp(-alpha s) cos(frequency s + phase)`.
+
+    $\rho(s) = e^{-\alpha s} \cos(\omega s + \varphi)$, $\omega$ the `frequency`, $\varphi$ the `phase`.
 
     The response of one damped oscillator: two real linear states, or one complex, hold it exactly.
     The dependence grows as alpha falls to 0.

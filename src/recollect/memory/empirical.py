@@ -17,7 +17,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class Empirical(AbstractMemoryFunction):
-    r"""$\rho(k\,\Delta) = r_k$ for the given $r_0, \dots, r_{n-1}$; linear in between, 0 beyond.
+    r"""Given numbers: linear between them, 0 beyond.
+
+    $\rho(k\,\Delta) = r_k$ for the given $r_0, \dots, r_{n-1}$; linear in between, 0 beyond.
 
     The dependence is as long as the numbers say. Give them as `taps` (or `values`), or as the `path`
     of a file: `.npy` (one axis), `.txt` (one number a line), `.csv` or `.parquet` (one column, or the

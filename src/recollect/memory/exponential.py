@@ -11,7 +11,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class Exponential(AbstractMemoryFunction):
-    r"""$\rho(s) = e^{-\alpha s}$.
+    r"""Fading memory with one time scale: `exp(-alpha s)`.
+
+    $\rho(s) = e^{-\alpha s}$.
 
     Fading memory with the single time scale $1/\alpha$: one stable linear state holds it exactly. The
     dependence grows as alpha falls to 0; at 0 it is the running sum.

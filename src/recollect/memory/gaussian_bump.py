@@ -11,7 +11,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class GaussianBump(AbstractMemoryFunction):
-    r"""$\rho(s) = e^{-((s - \alpha)/w)^2}$, $w$ the `width`.
+    r"""Blurred delay: `exp(-((s - alpha) / width)^2)`.
+
+    $\rho(s) = e^{-((s - \alpha)/w)^2}$, $w$ the `width`.
 
     A blurred delay: the inputs around lag alpha matter. The dependence grows with alpha; as the width
     falls it becomes the impulse.

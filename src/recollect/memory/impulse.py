@@ -13,7 +13,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class Impulse(AbstractMemoryFunction):
-    r"""$\rho(s) = 1$ at the grid point nearest to $s = \alpha$ (the later of two), 0 elsewhere.
+    r"""Pure delay: 1 at the grid point nearest to `s = alpha` (the later of two), 0 elsewhere.
+
+    $\rho(s) = 1$ at the grid point nearest to $s = \alpha$ (the later of two), 0 elsewhere.
 
     A pure delay: one input, far back, matters. The dependence grows with alpha. It is the hardest
     case for a linear recurrence, which needs alpha + 1 states, and the easiest for a dilated

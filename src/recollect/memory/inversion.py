@@ -18,18 +18,21 @@ _GROWS_WITH_ALPHA = {
 }
 
 
-def from_horizon(family: str, h95: int, length: int, **options: Any) -> AbstractMemoryFunction:
+def from_horizon(
+    family: str, h95: int, length: int, *, dt: float = 1.0, **options: Any
+) -> AbstractMemoryFunction:
     r"""The memory function of a family whose first `h95` of `length` lags just hold 95 % of its energy.
 
     The horizon is an integer and a step function of alpha, so an interval of alphas has it: the middle
     of that interval is taken, to 9 digits (the same on every machine). Alphas are sought from 0 to
-    `length - 1` in families that grow with alpha, and to the first power of two with the horizon 1 in
+    `(length - 1) dt` in families that grow with alpha, and to the first power of two with the horizon 1 in
     families that fade; an interval that reaches further is cut there.
 
     Args:
         family: name of a family with an `alpha`.
         h95: the horizon asked for, a number of lags.
         length: T; the horizon is relative to the energy over lags 0..T-1.
+        dt: lag between two taps, in the units of alpha; horizons count taps.
         options: the family's other fields, e.g. `width=3.0`.
 
     Raises:
@@ -47,13 +50,13 @@ def from_horizon(family: str, h95: int, length: int, **options: Any) -> Abstract
         return FAMILIES[family].parse({**options, "alpha": alpha}, where=family)
 
     def horizon(alpha: float) -> int:
-        return energy_horizon(build(alpha).values(length))
+        return energy_horizon(build(alpha).values(length, dt=dt))
 
     def excess(alpha: float) -> int:
         """Lags beyond `h95`, signed so that it never falls as alpha grows."""
         return horizon(alpha) - h95 if grows else h95 - horizon(alpha)
 
-    top = length - 1.0 if grows else _alpha_of_horizon_one(horizon)
+    top = (length - 1.0) * dt if grows else _alpha_of_horizon_one(horizon)
     if excess(0.0) > 0 or excess(top) < 0:
         shortest, longest = sorted((horizon(0.0), horizon(top)))
         raise ConfigError(

@@ -11,7 +11,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class Polynomial(AbstractMemoryFunction):
-    r"""$\rho(s) = (1 + c s)^{-\alpha}$, $c$ the `scale`.
+    r"""Fading memory with no time scale: `(1 + scale s)^-alpha`.
+
+    $\rho(s) = (1 + c s)^{-\alpha}$, $c$ the `scale`.
 
     Fading memory with no time scale, a mixture of exponentials of every rate. The dependence grows as
     alpha falls to 1/2, below which the energy over all lags is infinite; 95 % of the energy over 4096

@@ -10,7 +10,9 @@ from recollect.memory.algebra import AbstractMemoryFunction
 
 @final
 class Sine(AbstractMemoryFunction):
-    r"""$\rho(s) = \sin(\omega s + \varphi)$, $\omega$ the `frequency`, $\varphi$ the `phase`.
+    r"""One undamped oscillator: `sin(frequency s + phase)`.
+
+    $\rho(s) = \sin(\omega s + \varphi)$, $\omega$ the `frequency`, $\varphi$ the `phase`.
 
     Every lag matters alike, up to a sign that turns: the response of an undamped oscillator, two real
     linear states on the unit circle. It has no strength alpha; the dependence is as long as the

@@ -42,7 +42,9 @@ def _one_task(task: dict[str, Any], strength: tuple[str | None, Any], length: An
     family = options.pop("family", None)
     if length is None:
         raise ConfigError(f"memory {task['memory']}: `h95` needs the task's `length` to be written out.")
-    return expanded | {"memory": from_horizon(family, value, length, **options)}
+    return expanded | {
+        "memory": from_horizon(family, value, length, dt=float(task.get("dt", 1.0)), **options)
+    }
 
 
 def _listed(value: Any) -> list[Any]:

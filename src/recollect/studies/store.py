@@ -20,6 +20,7 @@ from recollect.studies.study import Study
 
 DEFAULT_URL = "sqlite:///recollect.db"
 _CHUNK = 500
+_SAFE = " What was stored before is safe: mend this and run the same command again."
 
 
 class Store:
@@ -63,7 +64,7 @@ class Store:
     def add(self, record: Record) -> None:
         """Store a record. A failed record of the same run is replaced; a finished one is never touched."""
         row = record.model_dump()
-        with self._errors("write to"), self._engine.begin() as connection:
+        with self._errors("write to", _SAFE), self._engine.begin() as connection:
             connection.execute(
                 sa.delete(schema.runs).where(schema.runs.c.id == record.id, schema.runs.c.status == "failed")
             )
@@ -83,7 +84,7 @@ class Store:
         """Remember a study's definition and which runs it consists of, in place of an earlier definition."""
         rows = [{"study": study.name, "run_id": run.id, "position": i} for i, run in enumerate(study.runs())]
         definition = study.model_dump(mode="json")
-        with self._errors("write to"), self._engine.begin() as connection:
+        with self._errors("write to", _SAFE), self._engine.begin() as connection:
             connection.execute(sa.delete(schema.study_runs).where(schema.study_runs.c.study == study.name))
             connection.execute(sa.delete(schema.studies).where(schema.studies.c.name == study.name))
             connection.execute(
@@ -148,11 +149,11 @@ class Store:
         command.upgrade(config, "head")
 
     @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
+    def _errors(self, doing: str, advice: str = "") -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StoreError(f"cannot {doing} the store {self.url}: {_reason(error)}.") from error
+            raise StoreError(f"cannot {doing} the store {self.url}: {_reason(error)}.{advice}") from error
 
 
 def _configure_sqlite(connection: Any, _: object) -> None:

@@ -1,10 +1,11 @@
 """A study: the tasks, models, training and seeds whose product is a list of runs."""
 
+from collections.abc import Sized
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from recollect.core import Config, ConfigError, suggestion
 from recollect.models import ModelConfig
@@ -12,6 +13,16 @@ from recollect.studies.expansion import expand_task
 from recollect.studies.run import Run
 from recollect.tasks import FunctionalTask
 from recollect.training import TrainingConfig
+
+
+Entries = TypeVar("Entries", bound=Sized)
+
+
+def _not_empty(entries: Entries) -> Entries:
+    # Field(min_length=1) would also complain, beside the real reason, when the only entry is misspelt.
+    if not entries:
+        raise ValueError("expected at least one entry")
+    return entries
 
 
 class Study(Config):
@@ -41,8 +52,8 @@ class Study(Config):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     description: str = ""
-    tasks: tuple[FunctionalTask, ...] = Field(min_length=1)
-    models: tuple[ModelConfig, ...] = Field(min_length=1)
+    tasks: Annotated[tuple[FunctionalTask, ...], AfterValidator(_not_empty)]
+    models: Annotated[tuple[ModelConfig, ...], AfterValidator(_not_empty)]
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     tuned: dict[str, dict[str, Any]] = Field(default_factory=dict)
     learning_rates: tuple[PositiveFloat, ...] = ()
