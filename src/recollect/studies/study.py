@@ -14,7 +14,6 @@ from recollect.studies.run import Run
 from recollect.tasks import FunctionalTask
 from recollect.training import TrainingConfig
 
-
 Entries = TypeVar("Entries", bound=Sized)
 
 
