@@ -66,7 +66,7 @@ def test_run_prints_a_table_writes_store_and_report_and_names_the_report_last(
 ):
     done = recollect("run", study_file())
     assert done.returncode == 0, done.stderr
-    for word in ("impulse(alpha=1)", "gru", "s4d", "*"):
+    for word in ("impulse(alpha=1)", "gru", "s4d", "★"):
         assert word in done.stdout
     assert done.stdout.strip().splitlines()[-1].endswith(str(tmp_path / "recollect-report.html"))
     assert (tmp_path / "recollect.db").exists()

@@ -289,3 +289,14 @@ def test_models_have_gradients_in_every_parameter():
         model = SequenceModel(lambda mixer=mixer: mixer(6), 1, 1, dim=6, channel_mixer="glu", norm="layer")
         model(torch.randn(2, 9, 1, generator=torch.Generator().manual_seed(1))).square().sum().backward()
         assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_every_mixer_trains_under_autocast_with_finite_gradients(name, rng):
+    model = ModelConfig(mixer=name, dim=8, channel_mixer="mlp").build(1, 1, seed=0)
+    x = torch.randn(2, 9, 1, generator=rng)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = model(x)
+    y.float().square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    torch.testing.assert_close(y.float(), model(x), rtol=0.1, atol=0.1)

@@ -76,8 +76,9 @@ def test_examples_in_docstrings_run(name):
     assert results.failed == 0
 
 
-def test_importing_recollect_is_cheap():
-    code = "import sys, recollect; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("module", ["recollect", "recollect.cli"])
+def test_help_and_completion_do_not_wait_for_pytorch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -46,6 +46,8 @@ def test_a_study_knows_its_records_in_its_order(url, define):
         assert [r.id for r in store.records("first")] == [run.id for run in first.runs()]
         assert [r.id for r in store.records("second")] == [run.id for run in second.runs()]
         assert store.studies() == {"first": 4, "second": 8}
+        shared, alone = first.runs()[0].id, second.runs()[1].id
+        assert store.studies_of([shared, alone]) == {shared: ["first", "second"], alone: ["second"]}
         store.save_study(define(name="second", seeds=1))
         assert store.studies()["second"] == 4
 

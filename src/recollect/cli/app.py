@@ -1,15 +1,19 @@
-"""The `recollect` command: its options, its subcommands, and how it ends."""
+"""The `recollect` command: every subcommand's interface, and how the command ends.
+
+What a subcommand does lies in the module of its name and is imported when it runs, so that help,
+version and shell completion answer at once instead of waiting for PyTorch.
+"""
 
 import sys
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 import recollect
-from recollect.cli import init, listing, report, run, runs, show
 from recollect.cli.console import err
-from recollect.core import RecollectError, add_working_directory
 
 app = typer.Typer(
     name="recollect",
@@ -18,12 +22,142 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.command("run")(run.run)
-app.command("report")(report.report)
-app.command("runs")(runs.runs)
-app.command("list")(listing.list_entries)
-app.command("show")(show.show)
-app.command("init")(init.init)
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="RECOLLECT_STORE",
+        help="Result store, an SQLAlchemy URL (SQLite or PostgreSQL); sqlite:///recollect.db by default.",
+    ),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="One JSON document on standard output, progress on standard error."),
+]
+
+
+class Category(StrEnum):
+    """What can be listed."""
+
+    memory = "memory"
+    tasks = "tasks"
+    models = "models"
+    studies = "studies"
+
+
+class Format(StrEnum):
+    """What a report can be written as."""
+
+    html = "html"
+    svg = "svg"
+    png = "png"
+    pdf = "pdf"
+    csv = "csv"
+    parquet = "parquet"
+
+
+class Status(StrEnum):
+    """How a run can have ended."""
+
+    done = "done"
+    diverged = "diverged"
+    failed = "failed"
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A built-in study (`recollect list studies`) or a YAML file.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also run this mixer: a name, or an import path `package.module:Class`. Repeatable."
+        ),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds instead of the study's.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; one per core by default.")
+    ] = None,
+    store: Store = None,
+    report: Annotated[Path, typer.Option(help="Where to write the HTML report.")] = Path(
+        "recollect-report.html"
+    ),
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study. What is stored already is not run again; Ctrl-C stops, the same command goes on."""
+    from recollect.cli.run import run_command
+
+    run_command(study, model or [], seeds, workers, store, report, retry_failed=retry_failed, as_json=as_json)
+
+
+@app.command()
+def report(
+    study: Annotated[str | None, typer.Argument(help="A stored study; the latest one by default.")] = None,
+    kind: Annotated[
+        Format, typer.Option("--format", help="A page, charts, or the table of runs.")
+    ] = Format.html,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File (html, csv, parquet) or folder (charts).")
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Write the report of a stored study; nothing is trained."""
+    from recollect.cli.report import report_command
+
+    report_command(study, kind.value, output, store)
+
+
+@app.command()
+def runs(
+    study: Annotated[str | None, typer.Option(help="Only the runs of this study.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only models whose title contains this.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only tasks whose label contains this.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only runs that ended so.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only this seed.")] = None,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the stored runs: id, study, task, model, seed, status, error."""
+    from recollect.cli.runs import runs_command
+
+    runs_command(study, model, task, status.value if status else None, seed, store, as_json=as_json)
+
+
+@app.command("list")
+def list_entries(
+    category: Annotated[Category | None, typer.Argument(help="One kind only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List memory functions, tasks, models and studies; `recollect show NAME` tells more of one."""
+    from recollect.cli.listing import list_command
+
+    list_command([category.value] if category else [c.value for c in Category], as_json=as_json)
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A name from `recollect list`, or a run's id (or its beginning).")
+    ],
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one entry: equation, options, state size, citation; or one run: config, metrics, error."""
+    from recollect.cli.show import show_command
+
+    show_command(name, store, as_json=as_json)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("study.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a commented study file that validates and runs in about a minute."""
+    from recollect.cli.init import init_command
+
+    init_command(path, force=force)
 
 
 def _print_version(asked: bool) -> None:
@@ -45,22 +179,29 @@ def _options(
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 some runs failed, 2 wrong usage or input, 130 interrupted."""
     debug = "--debug" in sys.argv
-    # Accepted before and after the subcommand alike.
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    add_working_directory()
     try:
-        app(arguments)
-    except RecollectError as error:
-        if debug:
-            raise
-        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        sys.exit(2)
+        # `--debug` is accepted before and after the subcommand alike.
+        app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except Exception as error:
         if debug:
             raise
-        err.print(
-            f"[bold red]internal error:[/] {escape(f'{type(error).__name__}: {error}')}\n"
-            f"This is a defect of recollect. Run again with --debug and report the traceback.",
-            highlight=False,
-        )
-        sys.exit(1)
+        sys.exit(_explained(error))
+
+
+def _explained(error: Exception) -> int:
+    """Print what went wrong, without a traceback; the exit code."""
+    from recollect.core import RecollectError
+
+    if isinstance(error, RecollectError):
+        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return 2
+    if isinstance(error, OSError):
+        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return 2
+    err.print(
+        f"[bold red]internal error:[/] {escape(f'{type(error).__name__}: {error}')}\n"
+        f"This is a defect of recollect. Run again with --debug and report the traceback.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 1

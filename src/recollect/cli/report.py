@@ -1,51 +1,33 @@
 """`recollect report`: page, charts or tables from the stored records."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Literal, cast
 
-import typer
-
-from recollect.cli.console import out
-from recollect.cli.options import DEFAULT_STORE, StoreOption, chosen_study
+from recollect.cli.choice import chosen_study
+from recollect.cli.console import err, out
 from recollect.core import ConfigError
 from recollect.report import write_charts, write_html, write_table
-from recollect.studies import Store
+from recollect.studies import DEFAULT_URL, Record, Store
 
 
-class Format(StrEnum):
-    """What a report can be written as."""
-
-    html = "html"
-    svg = "svg"
-    png = "png"
-    pdf = "pdf"
-    csv = "csv"
-    parquet = "parquet"
-
-
-def report(
-    study: Annotated[str | None, typer.Argument(help="A stored study; the latest one by default.")] = None,
-    format: Annotated[Format, typer.Option(help="A page, charts, or the table of runs.")] = Format.html,  # noqa: A002
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File (html, csv, parquet) or folder (charts).")
-    ] = None,
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Write the report of a stored study; nothing is trained."""
-    with Store(store) as opened:
+def report_command(study: str | None, kind: str, output: Path | None, store: str | None) -> None:
+    """See `recollect.cli.app.report`."""
+    with Store(store or DEFAULT_URL) as opened:
         name = chosen_study(opened, study)
         records = opened.records(name)
-        total = opened.studies().get(name or "", len(records))
-    if not records:
-        raise ConfigError(f"no finished runs in {store}; start with `recollect run quick`.")
-    title = name or "all runs"
-    if format is Format.html:
-        path = output or Path("recollect-report.html")
-        paths = [write_html(records, path, title=title, pending=total - len(records))]
-    elif format in (Format.csv, Format.parquet):
-        paths = [write_table(records, output or Path(f"recollect-report.{format}"))]
-    else:
-        paths = write_charts(records, output or Path("recollect-report"), format.value)
+        pending = opened.studies().get(name or "", len(records)) - len(records)
+        if not records:
+            raise ConfigError(f"no finished runs in {opened.url}; start with `recollect run quick`.")
+    with err.status("writing the report"):
+        paths = _write(records, kind, output, name or "all runs", pending)
     for path in paths:
         out.print(str(path.resolve()), soft_wrap=True, highlight=False, markup=False)
+
+
+def _write(records: list[Record], kind: str, output: Path | None, title: str, pending: int) -> list[Path]:
+    if kind == "html":
+        path = output or Path("recollect-report.html")
+        return [write_html(records, path, title=title, pending=pending)]
+    if kind in ("csv", "parquet"):
+        return [write_table(records, output or Path(f"recollect-report.{kind}"))]
+    return write_charts(records, output or Path("recollect-report"), cast(Literal["svg", "png", "pdf"], kind))

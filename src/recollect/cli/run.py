@@ -2,43 +2,33 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from recollect.cli.console import err, out
-from recollect.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from recollect.cli.progress import watching
 from recollect.cli.table import print_summary, summary_rows
+from recollect.core import add_working_directory
 from recollect.models import ModelConfig
 from recollect.report import write_html
-from recollect.studies import LocalExecutor, Record, Store, Study, find_study, plan, run_study
+from recollect.studies import DEFAULT_URL, LocalExecutor, Record, Store, Study, find_study, plan, run_study
 
 
-def run(
-    study: Annotated[
-        str, typer.Argument(help="A built-in study (see `recollect list studies`) or a YAML file.")
-    ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Also run this mixer: a name, or an import path `package.module:Class`. Repeatable."
-        ),
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds instead of the study's.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; one per core by default.")
-    ] = None,
-    store: StoreOption = DEFAULT_STORE,
-    report: Annotated[Path, typer.Option(help="Where to write the HTML report.")] = Path(
-        "recollect-report.html"
-    ),
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
-    as_json: JsonOption = False,
+def run_command(
+    study: str,
+    models: list[str],
+    seeds: int | None,
+    workers: int | None,
+    store: str | None,
+    report: Path,
+    *,
+    retry_failed: bool,
+    as_json: bool,
 ) -> None:
-    """Run a study. What the store holds already is not run again; Ctrl-C stops, the same command goes on."""
-    chosen = _amended(find_study(study), model or [], seeds)
-    with Store(store) as opened:
+    """See `recollect.cli.app.run`."""
+    add_working_directory()
+    chosen = _amended(find_study(study), models, seeds)
+    with Store(store or DEFAULT_URL) as opened:
         records = _run(chosen, opened, LocalExecutor(workers), retry_failed=retry_failed)
     path = write_html(records, report, title=chosen.name)
     failed = [record for record in records if record.status == "failed"]

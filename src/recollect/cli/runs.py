@@ -1,50 +1,58 @@
 """`recollect runs`: the stored runs."""
 
 import json
-from typing import Annotated
+from collections.abc import Mapping, Sequence
 
 import typer
 from rich.table import Table
 
+from recollect.cli.choice import chosen_study
 from recollect.cli.console import out
-from recollect.cli.options import DEFAULT_STORE, JsonOption, StoreOption, chosen_study
 from recollect.cli.table import format_error
-from recollect.studies import Record, Store
+from recollect.studies import DEFAULT_URL, Record, Store
 
 
-def runs(
-    study: Annotated[str | None, typer.Option(help="Only the runs of this study.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only models whose title contains this.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only tasks whose label contains this.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only done, diverged or failed runs.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Only this seed.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    as_json: JsonOption = False,
+def runs_command(
+    study: str | None,
+    model: str | None,
+    task: str | None,
+    status: str | None,
+    seed: int | None,
+    store: str | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """List the stored runs: id, model, task, seed, status, error."""
-    with Store(store) as opened:
-        name = chosen_study(opened, study) if study else None
+    """See `recollect.cli.app.runs`."""
+    with Store(store or DEFAULT_URL) as opened:
         found = [
             record
-            for record in opened.records(name)
+            for record in opened.records(chosen_study(opened, study) if study else None)
             if (model is None or model.lower() in record.model.lower())
             and (task is None or task.lower() in record.task.lower())
             and (status is None or record.status == status)
             and (seed is None or record.seed == seed)
         ]
+        studies = opened.studies_of(record.id for record in found)
     if as_json:
-        typer.echo(json.dumps([_row(record) for record in found], indent=2))
-        return
-    table = Table("id", "model", "task", "seed", "status", "NMSE", "steps", "seconds")
+        typer.echo(json.dumps([_row(record, studies) for record in found], indent=2))
+    else:
+        _print(found, studies)
+
+
+def _print(found: Sequence[Record], studies: Mapping[str, list[str]]) -> None:
+    table = Table()
+    for column in ("id", "study", "model", "task", "seed", "status", "NMSE", "steps", "seconds"):
+        table.add_column(column, no_wrap=column == "id")
     for record in found:
-        error, steps = record.metrics.get("nmse"), record.metrics.get("steps")
+        steps = record.metrics.get("steps")
         table.add_row(
             record.id,
+            ", ".join(studies.get(record.id, [])),
             record.model,
             record.task,
             str(record.seed),
             record.status,
-            format_error(error),
+            format_error(record.metrics.get("nmse")),
             "" if steps is None else str(steps),
             f"{record.wall_seconds:.1f}",
         )
@@ -52,8 +60,6 @@ def runs(
     out.print(f"{len(found)} runs")
 
 
-def _row(record: Record) -> dict[str, object]:
-    brief = record.model_dump(
-        mode="json", include={"id", "model", "task", "seed", "status", "facts", "metrics"}
-    )
-    return brief | {"wall_seconds": record.wall_seconds, "error": record.error}
+def _row(record: Record, studies: Mapping[str, list[str]]) -> dict[str, object]:
+    shown = {"id", "model", "task", "seed", "status", "facts", "metrics", "wall_seconds", "error"}
+    return {**record.model_dump(mode="json", include=shown), "studies": studies.get(record.id, [])}

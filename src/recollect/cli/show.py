@@ -1,7 +1,7 @@
 """`recollect show`: one memory function, task, model, study or stored run."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 import yaml
@@ -10,23 +10,16 @@ from rich.table import Table
 
 from recollect.cli.console import out
 from recollect.cli.entries import CATEGORIES
-from recollect.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from recollect.core import ConfigError, suggestion
 from recollect.memory import FAMILIES
 from recollect.models import MIXERS, MixerFacts, mixer_facts
-from recollect.studies import STUDIES, Record, Store, find_study
+from recollect.studies import DEFAULT_URL, STUDIES, Record, Store, find_study
 from recollect.tasks import TASKS
 
 
-def show(
-    name: Annotated[
-        str, typer.Argument(help="A name from `recollect list`, or a run's id (or its beginning).")
-    ],
-    store: StoreOption = DEFAULT_STORE,
-    as_json: JsonOption = False,
-) -> None:
-    """Show one entry: equation, options, state size, citation; or one run: config, metrics, error."""
-    document = _entry(name) or _stored_run(name, store)
+def show_command(name: str, store: str | None, *, as_json: bool) -> None:
+    """See `recollect.cli.app.show`."""
+    document = _entry(name) or _stored_run(name, store or DEFAULT_URL)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return

@@ -52,22 +52,22 @@ def _cell(result: Result | None, with_interval: bool) -> Text:
         return Text("diverged" if result.num_diverged else "failed", style="red")
     text = Text(format_error(result.nmse), style="bold green" if result.best else "")
     if result.best:
-        text.append("*")
+        text.append("★")
     if result.still_improving:
-        text.append("~", style="yellow")
+        text.append("*", style="yellow")
     if result.num_diverged:
-        text.append("!", style="red")
+        text.append("†", style="red")
     if with_interval and result.low is not None and result.high is not None:
         text.append(f" ±{format_error((result.high - result.low) / 2)}", style="not bold dim")
     return text
 
 
 def _legend(found: Sequence[Result], with_intervals: bool) -> str:
-    lines = ["* lowest error of its row"]
+    lines = ["★ lowest error of its row"]
     if any(result.still_improving for result in found):
-        lines.append("~ not converged: still improving when its steps ended; more would lower the error")
+        lines.append("* not converged: still improving when its steps ended; more would lower the error")
     if any(result.num_diverged for result in found):
-        lines.append("! some runs diverged; the error is that of the last good checkpoint")
+        lines.append("† some runs diverged; the error is that of the last good checkpoint")
     if not with_intervals:
         return "\n".join([*lines, "Intervals are shown on a wider terminal and in the report."])
     for kind in sorted({result.interval_kind for result in found if result.interval_kind}):

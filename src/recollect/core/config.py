@@ -49,7 +49,13 @@ class Config(BaseModel):
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """The message of a pydantic error in our form: path, expectation, what came, nearest name."""
-    return "\n".join(dict.fromkeys(_explain_one(item, model, where) for item in error.errors()))
+    lines = list(dict.fromkeys(_explain_one(item, model, where) for item in error.errors()))
+    # A field that is there under a misspelt name is not worth a second complaint.
+    meant = {line.rpartition("did you mean ")[2].rstrip("?") for line in lines if "did you mean " in line}
+    needed = [
+        line for line in lines if not any(line.endswith(f"field {name} is required.") for name in meant)
+    ]
+    return "\n".join(needed)
 
 
 def _explain_one(item: ErrorDetails, model: type[BaseModel], where: str) -> str:

@@ -35,11 +35,18 @@ class Block(nn.Module):
         self.is_lti = norm == "none" and self.channel_mixer is None and getattr(mixer, "is_lti", False)
 
     def forward(self, x: Sequence) -> Sequence:
-        return self._channels(self._joined(x, self.mixer(self.mixer_norm(x))))
+        return self._channels(self._joined(x, self._mixed(self.mixer_norm(x))))
 
     def step(self, x_t: Float[Tensor, "B D"], state: State) -> tuple[Float[Tensor, "B D"], State]:
         mixed, state = _streaming(self.mixer).step(self.mixer_norm(x_t), state)
         return self._channels(self._joined(x_t, mixed)), state
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        # Under autocast a recurrence or a Fourier transform would lose what it carries over many steps.
+        if not getattr(self.mixer, "needs_full_precision", False):
+            return self.mixer(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.mixer(x.to(next(self.mixer.parameters()).dtype))
 
     def _channels(self, x: Tensor) -> Tensor:
         if self.channel_mixer is None or self.channel_norm is None:

@@ -30,6 +30,7 @@ class GRU(nn.Module):
     """
 
     receptive_field = None
+    needs_full_precision = True
     is_lti = False
 
     def __init__(self, dim: int, *, form: Literal["fused", "loop"] = "fused") -> None:

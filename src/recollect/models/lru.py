@@ -33,6 +33,7 @@ class LRU(nn.Module):
     """
 
     receptive_field = None
+    needs_full_precision = True
     is_lti = True
 
     def __init__(

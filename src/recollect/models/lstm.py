@@ -37,6 +37,7 @@ class LSTM(nn.Module):
     """
 
     receptive_field = None
+    needs_full_precision = True
     is_lti = False
 
     def __init__(self, dim: int, *, form: Literal["fused", "loop"] = "fused") -> None:

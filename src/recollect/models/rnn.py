@@ -32,6 +32,7 @@ class RNN(nn.Module):
     """
 
     receptive_field = None
+    needs_full_precision = True
 
     def __init__(
         self, dim: int, *, activation: Activation = "tanh", form: Literal["fused", "loop"] = "loop"

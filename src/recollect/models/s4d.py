@@ -42,6 +42,7 @@ class S4D(nn.Module):
     """
 
     receptive_field = None
+    needs_full_precision = True
     is_lti = True
 
     def __init__(

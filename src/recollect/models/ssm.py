@@ -38,6 +38,7 @@ class SSM(nn.Module):
     """
 
     receptive_field = None
+    needs_full_precision = True
     is_lti = True
 
     def __init__(

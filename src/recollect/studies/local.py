@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from ctypes import Array, c_double
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -54,6 +55,9 @@ class LocalExecutor:
         pool = ProcessPool(
             max_workers=workers, context=context, initializer=_start_worker, initargs=(board, os.getpid())
         )
+        with _interrupts_blocked():
+            # Asking starts the pool: its threads, and all workers they will ever start, inherit the mask.
+            _ = pool.active
         flying: dict[Future[Record], _Attempt] = {}
         free = list(range(workers))[::-1]
         try:
@@ -81,6 +85,19 @@ class LocalExecutor:
             pool.join()
 
 
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C reaches every process of the terminal, workers that are still starting up included.
+
+    Blocked in the thread that starts them, it reaches none of them: the driver alone answers it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _activity(board: "Array[c_double]", attempt: _Attempt) -> Activity:
     step, error = board[2 * attempt.slot : 2 * attempt.slot + 2]
     return Activity(attempt.slot, attempt.run, int(step), error)
@@ -95,8 +112,7 @@ def _death_record(attempt: _Attempt, death: ProcessExpired) -> Record:
 
 
 def _start_worker(board: "Array[c_double]", driver: int) -> None:
-    """Once in each worker: the driver alone answers Ctrl-C, and one thread is all a run may use."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Once in each worker: one thread is all a run may use."""
     torch.set_num_threads(1)
     _Worker.board, _Worker.driver = board, driver
 

@@ -104,6 +104,16 @@ class Store:
         with self._errors("read"), self._engine.connect() as connection:
             return {row.name: row.num_runs for row in connection.execute(query)}
 
+    def studies_of(self, ids: Iterable[str]) -> dict[str, list[str]]:
+        """Names of the studies that each run belongs to."""
+        query = sa.select(schema.study_runs.c.run_id, schema.study_runs.c.study)
+        asked, found = set(ids), dict[str, list[str]]()
+        with self._errors("read"), self._engine.connect() as connection:
+            for row in connection.execute(query.order_by(schema.study_runs.c.study)):
+                if row.run_id in asked:
+                    found.setdefault(row.run_id, []).append(row.study)
+        return found
+
     def records(self, study: str | None = None) -> list[Record]:
         """All records, or those of one study in its order."""
         query = sa.select(schema.runs)

@@ -15,7 +15,7 @@ from recollect.training.config import TrainingConfig
 from recollect.training.convergence import has_plateaued, still_improving
 from recollect.training.evaluation import normalised_error, predict_split
 from recollect.training.optimizer import learning_rate_at
-from recollect.training.parameters import ParameterLayout
+from recollect.training.parameters import Flat, ParameterLayout
 from recollect.training.step import initial_training_state, loss_function, training_step
 
 Progress = Callable[[int, float], None]
@@ -94,66 +94,75 @@ def train(
     state = initial_training_state(model, layout, dtype)
     decayed = layout.matrices().to(device)
     batches = stream(task, seed, "train", config.batch_size, dtype=dtype, device=device)
-    power = _target_power(task, config, seed)
-
-    curve, best, best_error, status = Curve(), None, math.inf, "done"
-    recent: list[Tensor] = []
+    log = _Log(task, config, seed)
     started, step = time.perf_counter(), 0
     while True:
         if step % config.evaluate_every == 0 or step == config.steps:
             layout.load(state.parameters, model)
-            error = _validation_error(model, task, config, seed)
-            train_error = float(torch.stack(recent).mean()) / power if recent else math.nan
-            recent.clear()
-            _append(curve, step, train_error, error)
-            if not math.isfinite(error) or (step > 0 and not math.isfinite(train_error)):
-                status = "diverged"
-                break
-            if error < best_error:
-                best, best_error = state.parameters, error
-            on_progress(step, best_error)
-            errors = curve.validation_nmse
-            if step == config.steps or error < config.solved_below or has_plateaued(errors, config.patience):
+            log.evaluate(step, model, state.parameters)
+            on_progress(step, log.best_error)
+            if log.is_over():
                 break
         rate = learning_rate_at(step, config)
         state, value = training_step(
             loss, state, next(batches), learning_rate=rate, config=config, decayed=decayed
         )
-        recent.append(value)
+        log.losses.append(value)
         step += 1
-    if best is not None:
-        layout.load(best, model)
+    if log.best is not None:
+        layout.load(log.best, model)
     return Trained(
-        status=status,
-        curve=curve,
+        status="diverged" if log.diverged else "done",
+        curve=log.curve,
         steps=step,
         seconds=time.perf_counter() - started,
-        validation_nmse=best_error if best is not None else None,
-        still_improving=still_improving(curve.step, curve.validation_nmse, config.steps),
+        validation_nmse=log.best_error if log.best is not None else None,
+        still_improving=still_improving(log.curve.step, log.curve.validation_nmse, config.steps),
     )
 
 
-def _append(curve: Curve, step: int, train_error: float, error: float) -> None:
-    curve.step.append(step)
-    curve.train_nmse.append(train_error)
-    curve.validation_nmse.append(error)
+class _Log:
+    """What the evaluations have shown so far: the curve, the best checkpoint, whether to stop."""
 
+    def __init__(self, task: FunctionalTask, config: TrainingConfig, seed: int) -> None:
+        self.task, self.config, self.seed = task, config, seed
+        targets = task.batch(seed, "validation", 0, config.validation_examples, dtype=torch.float64).targets
+        self.power = float(targets.square().sum(-1).mean()) / task.output_size
+        self.curve, self.losses = Curve(), list[Tensor]()
+        self.best: Flat | None = None
+        self.best_error, self.diverged = math.inf, False
 
-def _validation_error(model: nn.Module, task: FunctionalTask, config: TrainingConfig, seed: int) -> float:
-    model.eval()
-    predictions = predict_split(
-        model,
-        task,
-        seed,
-        "validation",
-        config.validation_examples,
-        dtype=parameter_dtype(config),
-        device=resolve_device(config),
-    )
-    model.train()
-    return normalised_error(predictions).value
+    def evaluate(self, step: int, model: nn.Module, parameters: Flat) -> None:
+        """Measure the validation error, and keep `parameters` if they are the best so far."""
+        error = self._validation_error(model)
+        train_error = float(torch.stack(self.losses).mean()) / self.power if self.losses else math.nan
+        self.diverged = not math.isfinite(error) or (bool(self.losses) and not math.isfinite(train_error))
+        self.losses.clear()
+        self.curve.step.append(step)
+        self.curve.train_nmse.append(train_error)
+        self.curve.validation_nmse.append(error)
+        if not self.diverged and error < self.best_error:
+            self.best, self.best_error = parameters, error
 
+    def is_over(self) -> bool:
+        """Diverged, budget used up, solved, or at rest."""
+        return (
+            self.diverged
+            or self.curve.step[-1] == self.config.steps
+            or self.best_error < self.config.solved_below
+            or has_plateaued(self.curve.validation_nmse, self.config.patience)
+        )
 
-def _target_power(task: FunctionalTask, config: TrainingConfig, seed: int) -> float:
-    batch = task.batch(seed, "validation", 0, config.validation_examples, dtype=torch.float64)
-    return float(batch.targets.square().sum(-1).mean())
+    def _validation_error(self, model: nn.Module) -> float:
+        model.eval()
+        predictions = predict_split(
+            model,
+            self.task,
+            self.seed,
+            "validation",
+            self.config.validation_examples,
+            dtype=parameter_dtype(self.config),
+            device=resolve_device(self.config),
+        )
+        model.train()
+        return normalised_error(predictions).value

@@ -1,26 +1,7 @@
-"""Options that several commands share."""
-
-from typing import Annotated
-
-import typer
+"""Choosing among what a store holds."""
 
 from recollect.core import ConfigError, suggestion
-from recollect.studies import DEFAULT_URL, Store
-
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        envvar="RECOLLECT_STORE",
-        help="Result store: an SQLAlchemy URL (SQLite or PostgreSQL).",
-    ),
-]
-JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Print one JSON document on standard output, progress on standard error."),
-]
-DEFAULT_STORE = DEFAULT_URL
+from recollect.studies import Store
 
 
 def chosen_study(store: Store, study: str | None) -> str | None:
