@@ -93,3 +93,9 @@ def test_channels_are_told_apart():
 def test_too_few_examples_are_refused():
     with pytest.raises(ConfigError, match="needs more than 10 examples, got 10"):
         Projector(normal(0, torch.arange(10), T)[..., None])
+
+
+def test_inputs_that_repeat_themselves_are_refused():
+    time = torch.arange(60, dtype=torch.float64)[:, None] + torch.arange(T)
+    with pytest.raises(ConfigError, match="linearly dependent"):
+        Projector(torch.ones_like(time)[..., None] * (time[:, :1, None] % 7))

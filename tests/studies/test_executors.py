@@ -4,8 +4,11 @@ import signal
 import psutil
 import pytest
 
+from recollect.core import ConfigError
 from recollect.studies import LocalExecutor, SerialExecutor, Store, plan, run_study
 
+LEARNED = {"positions": "learned", "max_length": 4}
+LEARNED = {"positions": "learned", "max_length": 4}
 MIXERS = """
 import os, signal
 from pathlib import Path
@@ -79,7 +82,7 @@ def test_a_finished_run_is_never_repeated(study, store):
             yield from SerialExecutor().run(runs, on_activity)
 
     stopped = Recording().run(study.runs(), lambda activities: None)
-    store.save_study(study)
+    store.save_study(study, [run.id for run in study.runs()])
     store.add(next(stopped))
     stopped.close()
     executed.clear()
@@ -154,3 +157,17 @@ def test_workers_ignore_ctrl_c_so_that_the_driver_alone_answers(define, store):
     study = define(training={"steps": 300, "evaluate_every": 10})
     records = list(LocalExecutor(workers=1).run(study.runs()[:1], interrupt))
     assert [record.status for record in records] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"models": [{"mixer": "attention", "dim": 5}]}, "divisible"),
+        ({"models": [{"mixer": "attention", "dim": 8, "options": LEARNED}]}, "max_length=4"),
+        ({"training": {"precision": "bfloat16", "device": "cpu"}}, "needs a GPU"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_run(define, store, fields, message):
+    with pytest.raises(ConfigError, match=message):
+        run_study(define(**fields), store, SerialExecutor())
+    assert store.records() == []

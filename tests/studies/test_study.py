@@ -72,6 +72,10 @@ def test_a_sweep_over_horizons_sets_alpha(define):
         ({"tasks": [{"memory": {"family": "impuls", "alpha": 1}}]}, "impulse"),
         ({"tasks": [{"memory": {"family": "impulse", "alpha": 1, "h95": 2}, "length": 8}]}, "not both"),
         ({"tasks": [{"memory": {"family": "impulse", "h95": 2}}]}, "needs the task's `length`"),
+        ({"tasks": [{"memory": {"family": "airy", "h95": "many"}, "length": 8}]}, "whole number"),
+        ({"tasks": [{"memory": {"h95": 2}, "length": 8}]}, "needs a `family`"),
+        ({"tasks": [{"memory": {"family": "impulse", "alpha": [1, 1]}, "length": 8}]}, "leave one of each"),
+        ({"learning_rates": [0.1], "tuned": {"gru": {"learning_rate": 1.0}}}, "exclude each other"),
         ({"name": "../../etc"}, "name"),
     ],
 )

@@ -149,5 +149,23 @@ def test_a_task_that_makes_no_sense_is_refused(fields, message):
 def test_the_label_names_what_differs_from_the_default():
     assert make(length=64).label == "exponential(alpha=0.3)"
     assert (
-        make(noise=0.5, input={"law": "signs"}).label == "exponential(alpha=0.3), signs, length=11, noise=0.5"
+        make(noise=0.5, input={"law": "signs"}).label == "exponential(alpha=0.3), length=11, signs, noise=0.5"
     )
+
+
+def test_tasks_that_differ_have_labels_that_differ(tmp_path):
+    records = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for i, path in enumerate(records):
+        path.write_text("\n".join(str((7 * k + i) % 13) for k in range(300)))
+    laws = [{"law": "ar1", "coefficient": c} for c in (0.5, 0.9)]
+    laws += [{"law": "recorded", "path": str(path)} for path in records]
+    assert len({make(input=law).label for law in laws}) == 4
+
+
+def test_the_identity_of_a_recorded_input_is_its_content(tmp_path):
+    path = tmp_path / "series.txt"
+    digests = []
+    for shift in (0, 1):
+        path.write_text("\n".join(str((7 * k + shift) % 13) for k in range(300)))
+        digests.append(make(input={"law": "recorded", "path": str(path)}).digest())
+    assert digests[0] != digests[1]

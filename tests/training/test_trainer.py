@@ -161,3 +161,31 @@ def test_a_step_is_pure_and_a_stack_of_steps_equals_each_alone():
 def test_a_missing_gpu_is_named(fields):
     with pytest.raises(ConfigError, match=r"GPU"):
         train(GRU.build(1, 1, seed=0), TASK, changed(**fields), seed=0)
+
+
+def test_a_mixer_that_ends_at_the_trained_length_keeps_its_metrics():
+    class Short(nn.Linear):
+        def forward(self, x):
+            if x.shape[1] > 9:
+                raise IndexError("only nine positions")
+            return super().forward(x)
+
+    metrics, _ = assess(Short(1, 1), TASK, CONFIG, seed=0)
+    assert metrics["nmse"] > 0
+    assert metrics["nmse_long"] is None
+    assert "only nine positions" in metrics["long_note"]
+
+
+def test_the_best_checkpoint_brings_its_buffers_back():
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(1)
+
+        def forward(self, x):
+            return self.norm(x.mT).mT
+
+    model = Normed()
+    trained = train(model, TASK, changed(learning_rate=0.5, clip=100.0), seed=1)
+    again = predict_split(model, TASK, 1, "validation", 32, dtype=torch.float32, device="cpu")
+    assert normalised_error(again).value == pytest.approx(trained.validation_nmse, rel=1e-5)

@@ -18,6 +18,8 @@ def report_command(study: str | None, kind: str, output: Path | None, store: str
         pending = opened.studies().get(name or "", len(records)) - len(records)
         if not records:
             raise ConfigError(f"no finished runs in {opened.url}; start with `recollect run quick`.")
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
     with err.status("writing the report"):
         paths = _write(records, kind, output, name or "all runs", pending)
     for path in paths:

@@ -28,10 +28,14 @@ def run_command(
     """See `recollect.cli.app.run`."""
     add_working_directory()
     chosen = _amended(find_study(study), models, seeds)
+    report.parent.mkdir(parents=True, exist_ok=True)
     with Store(store or DEFAULT_URL) as opened:
         records = _run(chosen, opened, LocalExecutor(workers), retry_failed=retry_failed)
-    path = write_html(records, report, title=chosen.name)
     failed = [record for record in records if record.status == "failed"]
+    if not as_json:
+        print_summary(records, out)
+    with err.status("writing the report"):
+        path = write_html(records, report, title=chosen.name)
     if as_json:
         document = {
             "study": chosen.name,
@@ -39,9 +43,7 @@ def run_command(
             "summary": summary_rows(records),
             "runs": [_brief(record) for record in records],
         }
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        print_summary(records, out)
+        typer.echo(json.dumps(document, indent=2, allow_nan=False))
     for record in failed:
         last = (record.error or "").strip().splitlines()[-1:]
         err.print(
@@ -53,6 +55,7 @@ def run_command(
     if not as_json:
         out.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False, markup=False)
     if failed:
+        err.print(f"{len(failed)} failed; `--retry-failed` runs them again.", markup=False, highlight=False)
         raise typer.Exit(1)
 
 

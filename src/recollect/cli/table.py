@@ -1,5 +1,6 @@
 """The table of normalised errors, as the terminal shows it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -24,7 +25,7 @@ def format_error(value: float | None) -> str:
 def summary_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The summary as plain JSON: one object for each model and task."""
     return [
-        asdict(result) | ({} if result.has_error else {"nmse": None, "low": None, "high": None})
+        {name: None if value in (math.inf, -math.inf) else value for name, value in asdict(result).items()}
         for result in results(records)
     ]
 

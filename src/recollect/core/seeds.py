@@ -27,6 +27,6 @@ def seeded_initialisation(seed: int) -> Iterator[None]:
     `torch.nn` initialises through the global generator and takes no other, and neither does a
     user's module: forking it is the one way to be reproducible without seeding the caller's.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed % 2**63)
         yield

@@ -59,7 +59,7 @@ def audit(
     return Audit(
         linear_error=_share([p.linear for p in errors], power),
         nonlinear_remainder=_share([p.remainder for p in errors], power),
-        bias=_share([p.bias.square() for p in errors], power),
+        bias=_share([p.bias.square() - p.remainder / len(inputs) for p in errors], power),
         true=true,
         learned=true + _averaged([p.coefficients for p in errors]),
         learned_se=_averaged([p.standard_errors for p in errors]),

@@ -45,7 +45,8 @@ class Projector:
     one factor and one inverse of size T c, then one triangular solve a signal.
 
     Raises:
-        ConfigError: with no more than T c + 1 examples the projection is not determined.
+        ConfigError: with no more than T c + 1 examples, or with linearly dependent inputs, the projection
+            is not determined.
 
     Example:
         >>> x = torch.randn(40, 5, 1, dtype=torch.float64)
@@ -64,7 +65,12 @@ class Projector:
             )
         self.length, self.channels = length, channels
         self.centred = (inputs - inputs.mean(0)).flatten(1)
-        self.factor = torch.linalg.cholesky(self.centred.T @ self.centred / count)
+        self.factor, info = torch.linalg.cholesky_ex(self.centred.T @ self.centred / count)
+        if info > 0:
+            raise ConfigError(
+                "the inputs at different positions are linearly dependent (a periodic or very smooth "
+                "record): their shares in the error cannot be told apart."
+            )
         identity = torch.eye(columns, dtype=inputs.dtype)
         inverse = torch.linalg.solve_triangular(self.factor, identity, upper=False)
         # The covariance of the coefficients at t sums over the factor's first (t + 1) c rows.

@@ -1,7 +1,7 @@
 """Studies: runs from a study file, executors, the result store."""
 
 from recollect.studies.builtin import STUDIES, find_study
-from recollect.studies.driver import Plan, Watcher, check_models, plan, run_study
+from recollect.studies.driver import Plan, Watcher, check, plan, run_study
 from recollect.studies.execute import execute
 from recollect.studies.executor import Activity, Executor, SerialExecutor
 from recollect.studies.local import LocalExecutor
@@ -24,7 +24,7 @@ __all__ = [
     "Store",
     "Study",
     "Watcher",
-    "check_models",
+    "check",
     "execute",
     "find_study",
     "load_study",

@@ -1,14 +1,17 @@
 """Running a study: what is stored already is not run again, what ends is stored at once."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
-from recollect.core import ConfigError
+from recollect.core import ConfigError, RecollectError
 from recollect.studies.executor import Activity, Executor
 from recollect.studies.record import Record
 from recollect.studies.run import Run
 from recollect.studies.store import Store
 from recollect.studies.study import Study
+from recollect.tasks import SPLITS
+from recollect.training import resolve_device
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,22 @@ def plan(study: Study, store: Store, *, retry_failed: bool = False) -> Plan:
     return Plan(runs, [run for run in runs if statuses.get(run.id) in unfinished])
 
 
-def check_models(study: Study) -> None:
-    """Build every model once, so that a mistake shows before hours of training do.
+def check(runs: Sequence[Run]) -> None:
+    """Build every model and draw from every task once, so that a mistake shows before hours of training do.
 
     Raises:
-        ConfigError: names the model and what is wrong with it.
+        ConfigError: names the run and what is wrong with it.
     """
-    task = study.tasks[0]
-    for model in study.models:
+    pairs = {(run.task.digest(), run.model.digest(), run.training.digest()): run for run in runs}
+    for run in pairs.values():
         try:
-            model.build(task.input_size, task.output_size, seed=0)
-        except ConfigError as error:
-            raise ConfigError(f"model {model.title!r}: {error}") from error
+            resolve_device(run.training)
+            examples = [run.task.batch(0, split, 0, 2) for split in SPLITS]
+            model = run.model.build(run.task.input_size, run.task.output_size, seed=0)
+            if not run.source:  # A user's mixer may do anything: it is run in a worker only.
+                model(examples[0].inputs)
+        except RecollectError as error:
+            raise ConfigError(f"{run.model.title} on {run.task.label}: {error}") from error
 
 
 def run_study(
@@ -70,11 +77,12 @@ def run_study(
         ['done']
     """
     watcher = watcher or Watcher()
-    check_models(study)
-    store.save_study(study)
     planned = plan(study, store, retry_failed=retry_failed)
+    check(planned.pending)
     by_id = {run.id: run for run in planned.runs}
-    for record in executor.run(planned.pending, watcher.on_activity):
-        store.add(record)
-        watcher.on_record(by_id[record.id], record)
-    return store.records(study.name)
+    store.save_study(study, list(by_id))
+    with closing(executor.run(planned.pending, watcher.on_activity)) as records:
+        for record in records:
+            store.add(record)
+            watcher.on_record(by_id[record.id], record)
+    return store.records_of(list(by_id))

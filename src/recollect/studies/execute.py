@@ -7,7 +7,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-from recollect.core import derive_seed, seeded_initialisation
+from recollect.core import ConfigError, derive_seed, seeded_initialisation, source_hash
 from recollect.memory import effective_taps, energy_horizon
 from recollect.studies.environment import environment, peak_memory_bytes
 from recollect.studies.record import Record, Status
@@ -57,6 +57,8 @@ def make_record(
 def _train_and_assess(run: Run, on_progress: Progress) -> tuple[Status, Metrics, Series]:
     task, config = run.task, run.training
     model = run.model.build(task.input_size, task.output_size, seed=derive_seed(run.seed, "model"))
+    if run.source and source_hash(run.model.mixer) != run.source:
+        raise ConfigError(f"the source of {run.model.mixer} changed while the study ran; run it again.")
     # A user's module may draw (dropout) while it trains: those draws belong to the run's seed too.
     with seeded_initialisation(derive_seed(run.seed, "training")):
         trained = train(model, task, config, derive_seed(run.seed, "data"), on_progress)

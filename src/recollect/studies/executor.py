@@ -1,6 +1,6 @@
 """What an executor is, and the simplest one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +25,7 @@ OnActivity = Callable[[Sequence[Activity]], None]
 class Executor(Protocol):
     """Turns runs into records, in any order, one record a run."""
 
-    def run(self, runs: Sequence[Run], on_activity: OnActivity) -> Iterator[Record]:
+    def run(self, runs: Sequence[Run], on_activity: OnActivity) -> Generator[Record]:
         """Yield each record as its run ends; call `on_activity` now and then. Closing stops all work."""
         ...
 
@@ -33,7 +33,7 @@ class Executor(Protocol):
 class SerialExecutor:
     """One run after the other in this process: for notebooks, debuggers and tests."""
 
-    def run(self, runs: Sequence[Run], on_activity: OnActivity) -> Iterator[Record]:
+    def run(self, runs: Sequence[Run], on_activity: OnActivity) -> Generator[Record]:
         """Yield each record as its run ends."""
         for run in runs:
 

@@ -40,6 +40,11 @@ def _one_task(task: dict[str, Any], strength: tuple[str | None, Any], length: An
     if name == "alpha":
         return expanded | {"memory": options | {"alpha": value}}
     family = options.pop("family", None)
+    if not isinstance(family, str) or type(value) is not int or not isinstance(length, int | None):
+        raise ConfigError(
+            f"memory {task['memory']}: `h95` needs a `family` and a `length`, and is a whole "
+            f"number or a list of them, like `length`."
+        )
     if length is None:
         raise ConfigError(f"memory {task['memory']}: `h95` needs the task's `length` to be written out.")
     return expanded | {

@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from ctypes import Array, c_double
@@ -23,6 +24,11 @@ from recollect.studies.run import Run
 _POLL_SECONDS = 0.2
 
 
+def _available_cores() -> int:
+    """Cores that this process may use: a cluster's scheduler often grants fewer than there are."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class _Attempt:
     run: Run
@@ -39,10 +45,10 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int | None = None, attempts: int = 3) -> None:
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = workers or _available_cores()
         self.attempts = attempts
 
-    def run(self, runs: Sequence[Run], on_activity: OnActivity) -> Iterator[Record]:
+    def run(self, runs: Sequence[Run], on_activity: OnActivity) -> Generator[Record]:
         """Yield each record as its run ends."""
         waiting = deque((run, 1) for run in sorted(runs, key=lambda run: run.cost, reverse=True))
         workers = min(self.workers, len(waiting))

@@ -1,6 +1,6 @@
 """The result store: one immutable row per finished run, in SQLite or PostgreSQL."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -41,7 +41,7 @@ class Store:
     def __init__(self, url: str = DEFAULT_URL) -> None:
         try:
             self._engine = sa.create_engine(url)
-        except (SQLAlchemyError, ModuleNotFoundError) as error:
+        except (SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
             raise StoreError(
                 f"cannot use the store URL: {_reason(error)}. Expected e.g. {DEFAULT_URL}"
             ) from error
@@ -62,13 +62,17 @@ class Store:
         self._engine.dispose()
 
     def add(self, record: Record) -> None:
-        """Store a record. A failed record of the same run is replaced; a finished one is never touched."""
+        """Store a record. A failed record of the same run is replaced; a finished one stays as it is."""
         row = record.model_dump()
         with self._errors("write to", _SAFE), self._engine.begin() as connection:
             connection.execute(
                 sa.delete(schema.runs).where(schema.runs.c.id == record.id, schema.runs.c.status == "failed")
             )
-            connection.execute(sa.insert(schema.runs), row)
+            known = connection.execute(
+                sa.select(schema.runs.c.id).where(schema.runs.c.id == record.id)
+            ).first()
+            if known is None:
+                connection.execute(sa.insert(schema.runs), row)
 
     def statuses(self, ids: Iterable[str]) -> dict[str, str]:
         """Status by id, for the runs among `ids` that have a record."""
@@ -80,9 +84,9 @@ class Store:
                 found |= {row.id: row.status for row in connection.execute(part)}
         return found
 
-    def save_study(self, study: Study) -> None:
-        """Remember a study's definition and which runs it consists of, in place of an earlier definition."""
-        rows = [{"study": study.name, "run_id": run.id, "position": i} for i, run in enumerate(study.runs())]
+    def save_study(self, study: Study, ids: Sequence[str]) -> None:
+        """Remember a study's definition and the ids of its runs, in place of an earlier definition."""
+        rows = [{"study": study.name, "run_id": run_id, "position": i} for i, run_id in enumerate(ids)]
         definition = study.model_dump(mode="json")
         with self._errors("write to", _SAFE), self._engine.begin() as connection:
             connection.execute(sa.delete(schema.study_runs).where(schema.study_runs.c.study == study.name))
@@ -128,6 +132,15 @@ class Store:
             )
         with self._errors("read"), self._engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
+
+    def records_of(self, ids: Sequence[str]) -> list[Record]:
+        """The records among `ids`, in that order."""
+        found: dict[str, Record] = {}
+        with self._errors("read"), self._engine.connect() as connection:
+            for first in range(0, len(ids), _CHUNK):
+                part = sa.select(schema.runs).where(schema.runs.c.id.in_(ids[first : first + _CHUNK]))
+                found |= {row["id"]: _record(row) for row in connection.execute(part).mappings()}
+        return [found[run_id] for run_id in ids if run_id in found]
 
     def find(self, prefix: str) -> list[Record]:
         """Records whose id starts with `prefix`."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 import yaml
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from recollect.core import Config, ConfigError, suggestion
+from recollect.core import Config, ConfigError, source_hash, suggestion
 from recollect.models import ModelConfig
 from recollect.studies.expansion import expand_task
 from recollect.studies.run import Run
@@ -75,8 +75,14 @@ class Study(Config):
             if title not in titles:
                 hint = suggestion(title, titles) or f"; titles: {', '.join(titles)}"
                 raise ValueError(f"`tuned` names {title!r}, which is no model of this study{hint}")
+        labels = [task.label for task in self.tasks]
+        repeated = sorted({label for label in labels if labels.count(label) > 1})
+        if repeated:
+            raise ValueError(f"several tasks are {', '.join(repeated)}; leave one of each")
         for model in self.models:
             self.training_of(model)
+            if self.learning_rates and "learning_rate" in self.tuned.get(model.title, {}):
+                raise ValueError(f"`learning_rates` and a tuned rate of {model.title!r} exclude each other")
         return self
 
     def training_of(self, model: ModelConfig) -> TrainingConfig:
@@ -86,8 +92,10 @@ class Study(Config):
 
     def runs(self) -> list[Run]:
         """All runs, tasks outermost, each once."""
+        mixers = {model.mixer for model in self.models}
+        sources = {mixer: source_hash(mixer) if ":" in mixer else "" for mixer in mixers}
         runs = [
-            Run(task=task, model=model, training=training, seed=seed)
+            Run(task=task, model=model, training=training, seed=seed, source=sources[model.mixer])
             for task in self.tasks
             for model in self.models
             for training in self._rates(model)

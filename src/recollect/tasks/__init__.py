@@ -1,6 +1,6 @@
 """Tasks: a config in, seeded batches with targets and masks out."""
 
-from recollect.tasks.base import Batch, Split, Task
+from recollect.tasks.base import SPLITS, Batch, Split, Task
 from recollect.tasks.functional import NONLINEARITIES, FunctionalTask
 from recollect.tasks.inputs import AutoRegressive, Gaussian, InputLaw, Recorded, Signs, Uniform
 from recollect.tasks.stream import stream
@@ -17,6 +17,7 @@ INPUT_LAWS = {
 __all__ = [
     "INPUT_LAWS",
     "NONLINEARITIES",
+    "SPLITS",
     "TASKS",
     "AutoRegressive",
     "Batch",

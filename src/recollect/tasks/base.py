@@ -9,10 +9,11 @@ from torch import Tensor
 from recollect.core.shapes import Inputs, Mask, Targets
 
 Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class Batch(NamedTuple):
-    """Examples of a task. `mask` tells the positions that count in loss and metrics."""
+    """Examples of a task. `mask` tells the positions that count in the loss."""
 
     inputs: Inputs
     targets: Targets

@@ -84,12 +84,10 @@ class FunctionalTask(Config):
     def label(self) -> str:
         """The task in tables and charts: its memory function, and whatever differs from the default."""
         default = type(self).model_construct(memory=self.memory)
-        shown = set(type(self).model_fields) - {"kind", "memory"}
-        extra = [
-            f"{name}={getattr(self, name)}" if name != "input" else self.input.law
-            for name in sorted(shown)
-            if getattr(self, name) != (Gaussian() if name == "input" else getattr(default, name))
-        ]
+        extra = [f"length={self.length}"] if self.length != default.length else []
+        extra += [] if self.input == Gaussian() else [self.input.label]
+        named = sorted(set(type(self).model_fields) - {"kind", "memory", "length", "input"})
+        extra += [f"{n}={getattr(self, n)}" for n in named if getattr(self, n) != getattr(default, n)]
         return ", ".join([self.memory.label, *extra])
 
     def taps(self, length: int | None = None) -> Float64[Tensor, " T"]:

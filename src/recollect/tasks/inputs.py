@@ -1,8 +1,9 @@
-"""Laws of the input sequence. All have zero mean and unit variance at every position."""
+"""Laws of the input sequence: zero mean and unit variance at every position, exactly unless recorded."""
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,11 +17,14 @@ from recollect.tasks.base import Split
 
 Draws = Float64[Tensor, "B T inputs"]
 
+_SHARES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
+
 
 class Gaussian(Config):
     """Independent standard normal values: the default, for which the risk identity is exact."""
 
     law: Literal["gaussian"] = "gaussian"
+    label: ClassVar[str] = "gaussian"
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         return normal(seed, indices, length * channels).unflatten(1, (length, channels))
@@ -30,6 +34,7 @@ class Uniform(Config):
     """Independent values, uniform on [-sqrt 3, sqrt 3]."""
 
     law: Literal["uniform"] = "uniform"
+    label: ClassVar[str] = "uniform"
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         values = uniform(seed, indices, length * channels).unflatten(1, (length, channels))
@@ -40,6 +45,7 @@ class Signs(Config):
     """Independent -1 or +1. White, but one state can pack many bits: Gaussian floors do not bind."""
 
     law: Literal["signs"] = "signs"
+    label: ClassVar[str] = "signs"
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         return signs(seed, indices, length * channels).unflatten(1, (length, channels))
@@ -50,6 +56,10 @@ class AutoRegressive(Config):
 
     law: Literal["ar1"] = "ar1"
     coefficient: float = Field(gt=-1, lt=1)
+
+    @property
+    def label(self) -> str:
+        return f"ar1({self.coefficient:g})"
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         x = normal(seed, indices, length * channels).unflatten(1, (length, channels))
@@ -63,19 +73,27 @@ class AutoRegressive(Config):
 
 
 class Recorded(Config):
-    """Windows of a recorded series (`.npy`, or `.csv`/`.txt` with one column per channel), standardised.
+    """Windows of a recorded series (`.npy`, or `.csv`/`.txt` with one column per channel).
 
-    Training, validation and test windows come from the first 60 %, the next 20 % and the last 20 %
-    of the record, so that they never overlap.
+    Standardised by the mean and deviation of the training part; `content` is the file's hash. Training,
+    validation and test windows come from the first 60 %, the next 20 % and the last 20 % of the record, so
+    that they never overlap.
     """
 
     law: Literal["recorded"] = "recorded"
     path: Path
+    content: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"recorded({self.path.stem}, {self.content[:6]})"
 
     @model_validator(mode="after")
     def _readable(self) -> "Recorded":
         if not self.path.is_file():
             raise ValueError(f"expected a .npy, .csv or .txt file; {str(self.path)!r} does not exist")
+        # Part of a run's identity: other numbers under the same name are another input.
+        object.__setattr__(self, "content", hashlib.sha256(self.path.read_bytes()).hexdigest())
         return self
 
     @cached_property
@@ -90,14 +108,14 @@ class Recorded(Config):
             raise ConfigError(
                 f"{self.path}: expected finite numbers that vary, as (time,) or (time, channels)."
             )
-        return (series - series.mean(0)) / series.std(0)
+        trained = series[: int(len(series) * _SHARES["train"][1])]
+        return (series - trained.mean(0)) / trained.std(0)
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         total, columns = self._series.shape
         if columns != channels:
             raise ConfigError(f"{self.path} has {columns} channels; the task asks for {channels}.")
-        share = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}[split]
-        first, last = (int(total * part) for part in share)
+        first, last = (int(total * part) for part in _SHARES[split])
         windows = last - first - length + 1
         if windows < 1:
             raise ConfigError(

@@ -7,7 +7,7 @@ from recollect.training.evaluation import NormalisedError, Predictions, normalis
 from recollect.training.optimizer import OptimizerState, adamw, clip_norm, learning_rate_at
 from recollect.training.parameters import ParameterLayout
 from recollect.training.step import TrainingState, initial_training_state, loss_function, training_step
-from recollect.training.trainer import Curve, Trained, train
+from recollect.training.trainer import Curve, Trained, resolve_device, train
 
 __all__ = [
     "Curve",
@@ -29,6 +29,7 @@ __all__ = [
     "loss_function",
     "normalised_error",
     "predict_split",
+    "resolve_device",
     "still_improving",
     "train",
     "training_step",

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from recollect.core import ConfigError, NotDefinedError
+from recollect.core import ConfigError, RecollectError
 from recollect.probing import audit
 from recollect.tasks import FunctionalTask
 from recollect.training.config import TrainingConfig
@@ -39,7 +39,7 @@ def _predict_test(
     model: nn.Module, task: FunctionalTask, config: TrainingConfig, seed: int, length: int
 ) -> Predictions:
     # The same number of positions at every length, so that a longer test costs no more.
-    count = max(32, config.test_examples * task.length // length)
+    count = max(min(32, config.test_examples), config.test_examples * task.length // length)
     dtype, device = parameter_dtype(config), resolve_device(config)
     return predict_split(model, task, seed, "test", count, dtype=dtype, device=device, length=length)
 
@@ -50,8 +50,10 @@ def _longer(model: nn.Module, task: FunctionalTask, config: TrainingConfig, seed
     length = config.long_factor * task.length
     try:
         error = normalised_error(_predict_test(model, task, config, seed, length))
-    except NotDefinedError as reason:
-        return {"nmse_long": None, "nmse_long_se": None, "long_length": length, "long_note": str(reason)}
+    except Exception as reason:
+        # A mixer or a record may end before this length: that must not cost the test at the trained one.
+        note = str(reason) if isinstance(reason, RecollectError) else f"{type(reason).__name__}: {reason}"
+        return {"nmse_long": None, "nmse_long_se": None, "long_length": length, "long_note": note}
     return {
         "nmse_long": _finite(error.value),
         "nmse_long_se": _finite(error.standard_error),

@@ -23,7 +23,7 @@ def still_improving(steps: Sequence[int], errors: Sequence[float], budget: int) 
     2.5 % of the summed learning rate (the second half 18 %) and looks at rest whatever the model. Such a
     run is marked 'not converged': its error is what training reached, not what the architecture can.
     """
-    earlier = [e for s, e in zip(steps, errors, strict=True) if s <= 0.5 * budget and math.isfinite(e)]
+    earlier = [e for s, e in zip(steps, errors, strict=True) if 0 < s <= 0.5 * budget and math.isfinite(e)]
     last = [e for s, e in zip(steps, errors, strict=True) if s > 0.5 * budget and math.isfinite(e)]
     if not steps or steps[-1] < budget or not earlier or not last:
         return False

@@ -76,7 +76,7 @@ def train(
     seed: int,
     on_progress: Progress = lambda step, error: None,
 ) -> Trained:
-    """Train `model` in place on fresh batches; it ends with the parameters of its best evaluation.
+    """Train `model` in place on fresh batches; it ends in evaluation mode, with its best checkpoint.
 
     A NaN or Inf anywhere reaches the parameters and stays there, so it is looked for at evaluations
     only; the model is then left with its last good checkpoint.
@@ -111,6 +111,8 @@ def train(
         step += 1
     if log.best is not None:
         layout.load(log.best, model)
+        model.load_state_dict(log.best_buffers, strict=False)
+    model.eval()
     return Trained(
         status="diverged" if log.diverged else "done",
         curve=log.curve,
@@ -130,6 +132,7 @@ class _Log:
         self.power = float(targets.square().sum(-1).mean()) / task.output_size
         self.curve, self.losses = Curve(), list[Tensor]()
         self.best: Flat | None = None
+        self.best_buffers: dict[str, Tensor] = {}
         self.best_error, self.diverged = math.inf, False
 
     def evaluate(self, step: int, model: nn.Module, parameters: Flat) -> None:
@@ -143,6 +146,7 @@ class _Log:
         self.curve.validation_nmse.append(error)
         if not self.diverged and error < self.best_error:
             self.best, self.best_error = parameters, error
+            self.best_buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
     def is_over(self) -> bool:
         """Diverged, budget used up, solved, or at rest."""
