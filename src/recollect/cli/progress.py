@@ -37,7 +37,8 @@ class _LinePrinter:
     def __call__(self, run: Run, record: Record) -> None:
         self.done += 1
         seconds = f"{record.wall_seconds:.1f} s"
-        err.print(f"[{self.done}/{self.total}] {outcome(record)}, {seconds}", markup=False, highlight=False)
+        line = f"[{self.done}/{self.total}] {outcome(record)}, {seconds}"
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars:
@@ -83,7 +84,7 @@ class _Bars:
         self.num_finished += 1
         self.overall.update(self.total, description=self._count(), completed=self.finished)
         if record.status != "done":
-            err.print(outcome(record), markup=False, highlight=False)
+            err.print(outcome(record), markup=False, highlight=False, soft_wrap=True)
 
     def _show(self, activity: Activity) -> None:
         row = self.rows.get(activity.worker)

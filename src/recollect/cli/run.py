@@ -51,6 +51,7 @@ def run_command(
             f"(recollect show {record.id})",
             markup=False,
             highlight=False,
+            soft_wrap=True,
         )
     if not as_json:
         out.print(f"Report: {path.resolve()}", soft_wrap=True, highlight=False, markup=False)
