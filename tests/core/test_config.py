@@ -20,6 +20,7 @@ class Drawing(Config):
     length: int
     figure: Annotated[Circle | Square, Field(discriminator="shape")]
     others: tuple[Circle, ...] = ()
+    colours: dict[str, int] = Field(default_factory=dict)
 
 
 CIRCLE = {"shape": "circle", "radius": 1.0}
@@ -54,13 +55,15 @@ def test_a_wrong_field_is_refused_with_its_place_and_the_nearest_name(data, mess
 
 
 def test_a_far_off_field_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="Known: figure, length, others"):
+    with pytest.raises(ConfigError, match="Known: colours, figure, length, others"):
         Drawing.parse({"length": 3, "figure": CIRCLE, "zzz": 1})
 
 
 def test_equal_values_have_one_digest_whatever_the_order_of_their_fields():
-    first = Drawing.parse({"length": 3, "figure": CIRCLE})
-    second = Drawing.parse({"others": [], "figure": {"radius": 1, "shape": "circle"}, "length": 3})
+    first = Drawing.parse({"length": 3, "figure": CIRCLE, "colours": {"red": 1, "blue": 2}})
+    second = Drawing.parse(
+        {"colours": {"blue": 2, "red": 1}, "figure": {"radius": 1, "shape": "circle"}, "length": 3}
+    )
     assert first.digest() == second.digest()
     assert first.digest() != Drawing.parse({"length": 4, "figure": CIRCLE}).digest()
 

@@ -38,6 +38,13 @@ def test_the_id_covers_everything_that_decides_the_result(study):
     assert len({run.id, *(other.id for other in changed)}) == 5
 
 
+def test_the_id_covers_the_results_version(study, monkeypatch):
+    run = study.runs()[0]
+    before = run.id
+    monkeypatch.setattr("recollect.studies.run.RESULTS_VERSION", 10**6)
+    assert run.id != before
+
+
 def test_the_id_follows_the_source_of_a_users_mixer(define, tmp_path, monkeypatch):
     module = tmp_path / "mixer_of_a_user.py"
     source = "import torch\n\nclass Mine(torch.nn.Linear):\n"

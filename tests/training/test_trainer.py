@@ -189,3 +189,12 @@ def test_the_best_checkpoint_brings_its_buffers_back():
     trained = train(model, TASK, changed(learning_rate=0.5, clip=100.0), seed=1)
     again = predict_split(model, TASK, 1, "validation", 32, dtype=torch.float32, device="cpu")
     assert normalised_error(again).value == pytest.approx(trained.validation_nmse, rel=1e-5)
+
+
+def test_the_best_checkpoint_is_kept_when_later_ones_are_worse():
+    model = GRU.build(1, 1, seed=0)
+    trained = train(model, TASK, changed(learning_rate=2.0, warmup=1.0, evaluate_every=5), seed=1)
+    errors = trained.curve.validation_nmse
+    assert errors[-1] > min(errors) == trained.validation_nmse
+    again = predict_split(model, TASK, 1, "validation", 32, dtype=torch.float32, device="cpu")
+    assert normalised_error(again).value == pytest.approx(min(errors), rel=1e-6)
