@@ -10,7 +10,6 @@ from statistics import median
 
 import torch
 
-from recollect import __version__
 from recollect.studies.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -48,6 +47,6 @@ def save(name: str, text: str) -> Path:
     date = datetime.now(UTC).date().isoformat()
     machine = "gpu" if facts["gpu"] else f"cpu-{platform.machine()}"
     path = RESULTS / f"{name}_{machine}_{date}.md"
-    head = f"# {name}, {date}\n\nrecollect {__version__}, " + ", ".join(f"{k} {v}" for k, v in facts.items())
+    head = f"# {name}, {date}\n\n" + ", ".join(f"{k} {v}" for k, v in facts.items())
     path.write_text(f"{head}, {torch.get_num_threads()} thread(s)\n\n{text}\n", encoding="utf-8")
     return path
