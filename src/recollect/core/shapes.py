@@ -32,3 +32,19 @@ Inputs = Float[Tensor, "B T inputs"]
 Targets = Float[Tensor, "B T outputs"]
 Mask = Bool[Tensor, "B T"]
 Indices = Int64[Tensor, " B"]
+
+Queries = Float[Tensor, "B T H K"]
+Keys = Float[Tensor, "B T H K"]
+Values = Float[Tensor, "B T H V"]
+
+HeadDecay = Float[Tensor, "B T H"]
+"""Logarithm of a decay per head and position, at most 0."""
+
+ChannelDecay = Float[Tensor, "B T H K"]
+"""Logarithm of a decay per key channel and position, at most 0."""
+
+StepSizes = Float[Tensor, "B T H"]
+"""Step size or importance of a position, after its sigmoid."""
+
+HeadState = Float[Tensor, "_ H K V"]
+"""A linear map from keys to values, read as `o = S^T q`; its first axis is the batch, or packed sequences."""

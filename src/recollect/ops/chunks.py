@@ -1,0 +1,61 @@
+"""Cutting a sequence into chunks, and carrying a linear state from chunk to chunk."""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+ChunkStates = Float[Tensor, "B H N K V"]
+"""A state for each of `N` chunks."""
+
+
+def split_chunks(x: Float[Tensor, "B T H *rest"], chunk_size: int) -> Float[Tensor, "B H N C *rest"]:
+    """`(B, T, H, .)` as chunks, the last one filled with zeros.
+
+    Zeros are what an op must not notice: a key, value, step size or log-decay of 0 leaves a state as it is.
+
+    Example:
+        >>> split_chunks(torch.ones(1, 5, 1), 3).squeeze()
+        tensor([[1., 1., 1.],
+                [1., 1., 0.]])
+    """
+    missing = -x.shape[1] % chunk_size
+    x = torch.nn.functional.pad(x, (0, 0) * (x.ndim - 2) + (0, missing))
+    return rearrange(x, "b (n c) h ... -> b h n c ...", c=chunk_size)
+
+
+def merge_chunks(x: Float[Tensor, "B H N C V"], length: int) -> Float[Tensor, "B T H V"]:
+    """The inverse of `split_chunks`."""
+    return rearrange(x, "b h n c v -> b (n c) h v")[:, :length]
+
+
+def causal_mask(chunk_size: int, like: Tensor) -> Tensor:
+    """`(C, C)`, true where the column is not later than the row."""
+    return torch.ones(chunk_size, chunk_size, dtype=torch.bool, device=like.device).tril()
+
+
+def decay_between(cumulative: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C C"]:
+    r"""$e^{G_i - G_j}$ for $j \le i$, else 0: what is left at $i$ of what was written at $j$.
+
+    Masked before the exponential: entries above the diagonal may overflow, and then their gradients are NaN.
+    """
+    difference = cumulative.unsqueeze(-1) - cumulative.unsqueeze(-2)
+    future = ~causal_mask(cumulative.shape[-1], cumulative)
+    return difference.masked_fill(future, -torch.inf).exp()
+
+
+def carry(
+    decay: Float[Tensor, "B H N"] | Float[Tensor, "B H N K"],
+    writes: ChunkStates,
+    state: Float[Tensor, "B H K V"],
+) -> tuple[ChunkStates, Float[Tensor, "B H K V"]]:
+    """States before each chunk, and after the last: `S <- decay_n S + writes_n`.
+
+    `decay` is that of a whole chunk, per head or per key channel.
+    """
+    factors = decay[..., None, None] if decay.ndim == 3 else decay[..., None]
+    before = []
+    for factor, write in zip(factors.unbind(2), writes.unbind(2), strict=True):
+        before.append(state)
+        state = torch.addcmul(write, factor, state)
+    return torch.stack(before, dim=2), state

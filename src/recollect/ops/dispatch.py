@@ -1,0 +1,90 @@
+"""What all ops do alike: choose a form, start from a state, and read packed sequences."""
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+State = Any
+"""What an op carries: a tensor, or a NamedTuple of tensors, each with the batch as its first axis."""
+
+Form = Callable[..., tuple[Tensor, State]]
+"""`form(*sequences, state, **parameters)` to the outputs and the final state."""
+
+
+def dispatch(
+    forms: Mapping[str, Form],
+    form: str,
+    sequences: tuple[Tensor, ...],
+    empty_state: Callable[[int], State],
+    *,
+    initial_state: State | None,
+    output_final_state: bool,
+    cu_seqlens: Tensor | None,
+    **parameters: Any,
+) -> tuple[Tensor, State | None]:
+    """Run one form of an op.
+
+    Args:
+        forms: the forms that the op has, by name.
+        form: the one to run.
+        sequences: the tensors with time as axis 1, in the order of the op's arguments.
+        empty_state: the state before anything was read, for a batch size.
+        initial_state: the state to start from, or `None` for the empty one.
+        output_final_state: whether the final state is returned (else `None`).
+        cu_seqlens: `(num_sequences + 1,)` boundaries of packed sequences, from 0 to T, of a batch of one;
+            states then have the sequences as their first axis.
+        parameters: what the form takes beside its sequences.
+
+    Raises:
+        ValueError: a form that does not exist; packed sequences in a batch, or boundaries that do not fit.
+    """
+    if form not in forms:
+        raise ValueError(f"form={form!r}: expected one of {', '.join(forms)}.")
+    if cu_seqlens is None:
+        state = empty_state(sequences[0].shape[0]) if initial_state is None else initial_state
+        outputs, state = forms[form](*sequences, state, **parameters)
+        return outputs, state if output_final_state else None
+    boundaries = _boundaries(cu_seqlens, sequences[0])
+    num_sequences = len(boundaries) - 1
+    states = empty_state(num_sequences) if initial_state is None else initial_state
+    outputs, finals = [], []
+    for i, (start, stop) in enumerate(pairwise(boundaries)):
+        piece = tuple(x[:, start:stop] for x in sequences)
+        own = map_state(lambda x, i=i: x[i : i + 1], states)
+        output, final = forms[form](*piece, own, **parameters)
+        outputs.append(output)
+        finals.append(final)
+    packed = join_states(finals) if output_final_state else None
+    return torch.cat(outputs, dim=1), packed
+
+
+def map_state(function: Callable[..., Tensor], *states: State) -> State:
+    """The state whose tensors are `function` of those of the states given."""
+    if isinstance(states[0], Tensor):
+        return function(*states)
+    return type(states[0])(*(map_state(function, *parts) for parts in zip(*states, strict=True)))
+
+
+def join_states(states: list[State]) -> State:
+    """States of single sequences, put together along the batch; a state may define its own `join`."""
+    join = getattr(type(states[0]), "join", None)
+    return map_state(lambda *parts: torch.cat(parts), *states) if join is None else join(states)
+
+
+def key_scale(scale: float | None, q: Tensor) -> float:
+    """The factor of the queries: `K**-0.5` unless given."""
+    return q.shape[-1] ** -0.5 if scale is None else scale
+
+
+def _boundaries(cu_seqlens: Tensor, x: Tensor) -> list[int]:
+    boundaries = cu_seqlens.tolist()
+    increasing = all(a < b for a, b in pairwise(boundaries))
+    if x.shape[0] != 1 or boundaries[0] != 0 or boundaries[-1] != x.shape[1] or not increasing:
+        raise ValueError(
+            f"cu_seqlens: expected a batch of one and increasing boundaries from 0 to T={x.shape[1]}, got a "
+            f"batch of {x.shape[0]} and {boundaries}. Concatenate the sequences along time."
+        )
+    return boundaries
