@@ -1,1 +1,44 @@
-"""x"""
+"""Test-time regression: regression weights x function class x test-time optimizer make a layer.
+
+The space of Wang, Shi, Fox 2025 (arXiv:2501.12352).
+"""
+
+from recollect.regression.function_classes import (
+    MLP,
+    KernelRidge,
+    Linear,
+    LocalConstant,
+    LocalLinear,
+    LocalPolynomial,
+)
+from recollect.regression.optimizers import Exact, OneStep, Sgd
+from recollect.regression.weights import (
+    ConstantDecay,
+    GatedDecay,
+    Importance,
+    Memory,
+    Similarity,
+    Uniform,
+    WeightProduct,
+    Window,
+)
+
+__all__ = [
+    "MLP",
+    "ConstantDecay",
+    "Exact",
+    "GatedDecay",
+    "Importance",
+    "KernelRidge",
+    "Linear",
+    "LocalConstant",
+    "LocalLinear",
+    "LocalPolynomial",
+    "Memory",
+    "OneStep",
+    "Sgd",
+    "Similarity",
+    "Uniform",
+    "WeightProduct",
+    "Window",
+]

@@ -1,0 +1,132 @@
+"""Third axis: how the regression is solved while a sequence is read."""
+
+from abc import abstractmethod
+from typing import Annotated, Any, Literal, final
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from recollect.core import Config
+
+Retrieve = Literal["after", "before"]
+"""Whether position t is answered after association t was learned, or before."""
+
+
+class AbstractOptimizer(Config):
+    """A test-time optimizer."""
+
+    kind: Any
+
+    @property
+    @abstractmethod
+    def equation(self) -> str:
+        """The update, in plain text."""
+
+
+@final
+class OneStep(AbstractOptimizer):
+    """One gradient step on the whole loss from where the parameters start; the covariance of keys is ignored.
+
+    Attributes:
+        normalise: divide what is read by the same sum without values: `sum` (linear attention's
+            normaliser), or `bounded`, by the larger of its size and 1 (mLSTM).
+        retrieve: before or after the association of the same position.
+        bonus: with `retrieve="before"`: the present association counts by a learned factor for each key
+            channel instead (RWKV).
+
+    Example:
+        >>> OneStep().equation
+        'theta_t = theta_0 - grad sum_i w_i |v_i - m(k_i)|^2 / 2'
+    """
+
+    kind: Literal["one_step"] = "one_step"
+    normalise: Literal["none", "sum", "bounded"] = "none"
+    retrieve: Retrieve = "after"
+    bonus: bool = False
+
+    @property
+    def equation(self) -> str:
+        return "theta_t = theta_0 - grad sum_i w_i |v_i - m(k_i)|^2 / 2"
+
+
+@final
+class Exact(AbstractOptimizer):
+    """The minimiser of the weighted loss plus a ridge.
+
+    Attributes:
+        prior: `decaying`, a prior that is forgotten like an association before the first, or `fixed`.
+        ridge: its strength, where training starts from.
+        learned: whether training moves the ridge, one a head and key channel.
+
+    Example:
+        >>> Exact(ridge=0.1).equation
+        'argmin sum_i w_i |v_i - m(k_i)|^2 + ridge |theta|^2, prior decaying'
+    """
+
+    kind: Literal["exact"] = "exact"
+    prior: Literal["decaying", "fixed"] = "decaying"
+    ridge: PositiveFloat = 1.0
+    learned: bool = False
+
+    @property
+    def equation(self) -> str:
+        return f"argmin sum_i w_i |v_i - m(k_i)|^2 + ridge |theta|^2, prior {self.prior}"
+
+
+@final
+class Sgd(AbstractOptimizer):
+    """Gradient steps on one association after the other.
+
+    A decay among the regression weights shrinks the parameters before each step, which is L2 regularisation;
+    other weights multiply the step on the association that they weight.
+
+    Attributes:
+        step: the step size, or `learned`: computed from the input, `max_step sigmoid(W x + b)`.
+        max_step: the largest learned step; 2 lets a step overshoot (negative eigenvalues).
+        rule: `explicit`; `implicit`, the proximal step `step / (1 + step |k|^2)`; `normalised`,
+            `step / |k|^2`.
+        num_steps: steps at each position, each on an association of its own (DeltaProduct).
+        minibatch: positions whose gradients are taken at one point, where their minibatch starts.
+        momentum: keep this share of the last update, `learned` for a share computed from the input.
+        weight_decay: share of the parameters lost before each update, beside the decay of the weights.
+        retrieve: before or after the association of the same position.
+
+    Example:
+        >>> Sgd(momentum=0.9).equation
+        'u_t = 0.9 u_{t-1} - step_t grad |v_t - m(k_t)|^2 / 2; theta_t = theta_{t-1} + u_t'
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    step: PositiveFloat | Literal["learned"] = "learned"
+    max_step: PositiveFloat = 1.0
+    rule: Literal["explicit", "implicit", "normalised"] = "explicit"
+    num_steps: PositiveInt = 1
+    minibatch: PositiveInt = 1
+    momentum: Annotated[float, Field(ge=0, lt=1)] | Literal["learned"] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] | Literal["learned"] = 0.0
+    retrieve: Retrieve = "after"
+
+    @property
+    def equation(self) -> str:
+        size = {
+            "explicit": "step_t",
+            "implicit": "step_t / (1 + step_t |k_t|^2)",
+            "normalised": "step_t / |k_t|^2",
+        }[self.rule]
+        gradient = f"{size} grad |v_t - m(k_t)|^2 / 2"
+        if self.minibatch > 1:
+            gradient += f" at the start of its {self.minibatch} positions"
+        kept = "" if self.weight_decay == 0 else f"(1 - {_name(self.weight_decay, 'decay_t')}) "
+        if self.momentum == 0:
+            update = f"theta_t = {kept}theta_{{t-1}} - {gradient}"
+        else:
+            share = _name(self.momentum, "mu_t")
+            update = f"u_t = {share} u_{{t-1}} - {gradient}; theta_t = {kept}theta_{{t-1}} + u_t"
+        return update if self.num_steps == 1 else f"{self.num_steps} times at each position: {update}"
+
+
+def _name(value: float | str, symbol: str) -> str:
+    return symbol if value == "learned" else f"{value:g}"
+
+
+TestTimeOptimizer = Annotated[OneStep | Exact | Sgd, Field(discriminator="kind")]
+"""Any test-time optimizer; as a pydantic field parsed from `{"kind": "sgd", "momentum": 0.9}`."""
