@@ -4,16 +4,34 @@ The signatures are those of flash-linear-attention: `q, k: (B, T, H, K)`, `v: (B
 at most 0, step sizes `beta` after their sigmoid, `scale=None` for `K**-0.5`, results `(o, state or None)`.
 """
 
+from recollect.ops.delta_rule import delta_rule
+from recollect.ops.forgetting_attn import forgetting_attn
+from recollect.ops.gated_delta_product import gated_delta_product
+from recollect.ops.gated_delta_rule import gated_delta_rule
+from recollect.ops.gla import gla
+from recollect.ops.kda import kda
+from recollect.ops.kernel_attn import kernel_attn
 from recollect.ops.linear_attn import linear_attn
+from recollect.ops.longhorn import longhorn
 from recollect.ops.registry import OPS
 from recollect.ops.retention import retention
 from recollect.ops.simple_gla import simple_gla
+from recollect.ops.softmax_attn import softmax_attn
 from recollect.ops.spec import OpSpec
 
 __all__ = [
     "OPS",
     "OpSpec",
+    "delta_rule",
+    "forgetting_attn",
+    "gated_delta_product",
+    "gated_delta_rule",
+    "gla",
+    "kda",
+    "kernel_attn",
     "linear_attn",
+    "longhorn",
     "retention",
     "simple_gla",
+    "softmax_attn",
 ]

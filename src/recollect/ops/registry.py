@@ -1,12 +1,30 @@
 """The ops by name; the name is that of the file."""
 
+from recollect.ops.delta_rule import SPEC as DELTA_RULE
+from recollect.ops.forgetting_attn import SPEC as FORGETTING_ATTN
+from recollect.ops.gated_delta_product import SPEC as GATED_DELTA_PRODUCT
+from recollect.ops.gated_delta_rule import SPEC as GATED_DELTA_RULE
+from recollect.ops.gla import SPEC as GLA
+from recollect.ops.kda import SPEC as KDA
+from recollect.ops.kernel_attn import SPEC as KERNEL_ATTN
 from recollect.ops.linear_attn import SPEC as LINEAR_ATTN
+from recollect.ops.longhorn import SPEC as LONGHORN
 from recollect.ops.retention import SPEC as RETENTION
 from recollect.ops.simple_gla import SPEC as SIMPLE_GLA
+from recollect.ops.softmax_attn import SPEC as SOFTMAX_ATTN
 from recollect.ops.spec import OpSpec
 
 OPS: dict[str, OpSpec] = {
+    "delta_rule": DELTA_RULE,
+    "forgetting_attn": FORGETTING_ATTN,
+    "gated_delta_product": GATED_DELTA_PRODUCT,
+    "gated_delta_rule": GATED_DELTA_RULE,
+    "gla": GLA,
+    "kda": KDA,
+    "kernel_attn": KERNEL_ATTN,
     "linear_attn": LINEAR_ATTN,
+    "longhorn": LONGHORN,
     "retention": RETENTION,
     "simple_gla": SIMPLE_GLA,
+    "softmax_attn": SOFTMAX_ATTN,
 }

@@ -21,6 +21,8 @@ class OpSpec:
             `scale`, states, `form` and `cu_seqlens`. Sequences have the batch and the time as axes 0 and 1.
         sequences: the arguments that have a time axis, with their number of entries for each position.
         settings: variants of the op by further arguments (a window, a kernel); every test is run for each.
+        scales_queries: whether `scale` is a factor of the queries; not where a query is also a point at which
+            a function is read, or where keys are compared with keys.
     """
 
     op: Callable[..., tuple[Tensor, Any]]
@@ -28,3 +30,4 @@ class OpSpec:
     sample_inputs: SampleInputs
     sequences: Mapping[str, int]
     settings: tuple[Mapping[str, Any], ...] = ({},)
+    scales_queries: bool = True

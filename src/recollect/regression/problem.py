@@ -87,6 +87,11 @@ class Composition:
     optimizer: TestTimeOptimizer
 
     @property
+    def label(self) -> str:
+        """The kinds of the three choices."""
+        return f"{self.weights.kind} x {self.function_class.kind} x {self.optimizer.kind}"
+
+    @property
     def decay(self) -> str:
         """How the weights decay by themselves: `none`, `head` or `channel`."""
         decays = [f for f in self.weights.factors if isinstance(f, ConstantDecay | GatedDecay)]

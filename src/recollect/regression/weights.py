@@ -95,8 +95,9 @@ class GatedDecay(AbstractWeights):
         temperature: divides the log-decay of `sigmoid`: the larger, the longer the memory.
         rank: inner width of `W` as a product of two matrices; full if `None`.
         lower_bound: `f_0`, in [0, 1).
-        scales_writes: multiply what is written by `softplus(W x + b)`, the step of a discretised system
-            (Mamba, Mamba-2); with `lower_bound` or `sigmoid`, by `1 - e^g` (HGRN).
+        scales_writes: multiply what is written by `softplus(W x + b)`, the step of a discretised system,
+            which is then one number a head (Mamba, Mamba-2); with the others, by `1 - e^g` (HGRN).
+        soft_cap: replace `W x + b` by `c tanh((W x + b) / c)`.
 
     Example:
         >>> GatedDecay(per="channel").equation
@@ -110,6 +111,7 @@ class GatedDecay(AbstractWeights):
     rank: PositiveInt | None = None
     lower_bound: Annotated[float, Field(ge=0, lt=1)] = 0.0
     scales_writes: bool = False
+    soft_cap: PositiveFloat | None = None
 
     @property
     def equation(self) -> str:
@@ -141,7 +143,8 @@ class Importance(AbstractWeights):
     """How much an association counts is computed from its input, whatever the step size.
 
     Attributes:
-        activation: `sigmoid`, between 0 and 1, or `exp`, unbounded (mLSTM's input gate).
+        activation: `sigmoid`, between 0 and 1, or `exp`, between `e^-15` and `e^15` by a soft cap of its
+            argument (mLSTM's input gate).
 
     Example:
         >>> Importance().equation

@@ -1,0 +1,133 @@
+r"""Gated linear attention: a decay for each key channel and position.
+
+$$S_t = \mathrm{diag}(e^{g_t}) S_{t-1} + k_t v_t^\top, \qquad o_t = S_t^\top q_t$$
+
+As test-time regression of $v$ on $k$: gated exponential decay per key channel as regression weights, a linear
+function class, and one gradient step from zero (GLA, Yang et al. 2023, arXiv:2312.06635). HGRN2 has this
+recurrence, RWKV-6 has it with a bonus for the present position, and `simple_gla` is the case of channels that
+decay alike.
+"""
+
+import torch
+from torch import Tensor
+
+from recollect.core.shapes import ChannelDecay, HeadState, Keys, Queries, Values
+from recollect.ops.chunks import carry, merge_chunks, split_chunks
+from recollect.ops.decayed_scores import chunk_length, decayed_scores
+from recollect.ops.dispatch import dispatch, key_scale
+from recollect.ops.samples import B, H, K, log_decay, queries_keys_values
+from recollect.ops.spec import OpSpec
+
+
+def gla(
+    q: Queries,
+    k: Keys,
+    v: Values,
+    g: ChannelDecay,
+    *,
+    scale: float | None = None,
+    initial_state: HeadState | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    form: str = "chunkwise",
+    chunk_size: int = 64,
+) -> tuple[Values, HeadState | None]:
+    r"""Linear attention with a decay per key channel: $S_t = \mathrm{diag}(e^{g_t}) S_{t-1} + k_t v_t^\top$.
+
+    Work O(T (C (K + V) + K V)) per head in the chunkwise form with chunks of C, which takes T / C sequential
+    steps. Retrieves after the decay and the write.
+
+    Args:
+        q: queries.
+        k: keys, as they are (a layer normalises them, an op never does).
+        v: values.
+        g: logarithm of the decay of each key channel, at most 0, of any strength.
+        scale: factor of the queries, `K**-0.5` if `None`.
+        initial_state: state before the first position, zero if `None`.
+        output_final_state: return the state after the last position instead of `None`.
+        cu_seqlens: boundaries of packed sequences (batch of one), `(num_sequences + 1,)`.
+        form: `reference`, `recurrent`, `chunkwise` or `parallel`.
+        chunk_size: positions that the chunkwise form treats at once, rounded up to a power of two.
+
+    Returns:
+        Outputs `(B, T, H, V)`, and the final state or `None`.
+
+    Raises:
+        ValueError: an unknown form, or boundaries that do not fit.
+
+    Example:
+        >>> q = k = torch.ones(1, 2, 1, 2)
+        >>> v = torch.ones(1, 2, 1, 1)
+        >>> o, _ = gla(q, k, v, torch.tensor([0.5, 0.25]).log().expand(1, 2, 1, 2), scale=1.0)
+        >>> o.flatten()
+        tensor([2.0000, 2.7500])
+    """
+    return dispatch(
+        FORMS,
+        form,
+        (q * key_scale(scale, q), k, v, g),
+        lambda batch: k.new_zeros(batch, k.shape[-2], k.shape[-1], v.shape[-1]),
+        initial_state=initial_state,
+        output_final_state=output_final_state,
+        cu_seqlens=cu_seqlens,
+        chunk_size=chunk_size,
+    )
+
+
+def _reference(
+    q: Queries, k: Keys, v: Values, g: ChannelDecay, state: HeadState, *, chunk_size: int
+) -> tuple[Values, HeadState]:
+    """The equation, position by position."""
+    outputs = []
+    for t in range(q.shape[1]):
+        write = torch.einsum("bhk,bhv->bhkv", k[:, t], v[:, t])
+        state = g[:, t, :, :, None].exp() * state + write
+        outputs.append(torch.einsum("bhk,bhkv->bhv", q[:, t], state))
+    return torch.stack(outputs, dim=1), state
+
+
+def _recurrent(
+    q: Queries, k: Keys, v: Values, g: ChannelDecay, state: HeadState, *, chunk_size: int
+) -> tuple[Values, HeadState]:
+    """The equation with views taken once: a slice inside the loop makes its gradient quadratic in T."""
+    outputs = []
+    columns = q.unsqueeze(-2), k.unsqueeze(-1), v.unsqueeze(-2), g.exp().unsqueeze(-1)
+    for q_t, k_t, v_t, decay in zip(*(x.unbind(1) for x in columns), strict=True):
+        state = torch.addcmul(k_t * v_t, decay, state)
+        outputs.append((q_t @ state).squeeze(-2))
+    return torch.stack(outputs, dim=1), state
+
+
+def _parallel(
+    q: Queries, k: Keys, v: Values, g: ChannelDecay, state: HeadState, *, chunk_size: int
+) -> tuple[Values, HeadState]:
+    """All positions at once: the chunkwise form with one chunk, O(T^2)."""
+    return _chunkwise(q, k, v, g, state, chunk_size=q.shape[1])
+
+
+def _chunkwise(
+    q: Queries, k: Keys, v: Values, g: ChannelDecay, state: HeadState, *, chunk_size: int
+) -> tuple[Values, HeadState]:
+    """Inside a chunk as attention with decayed scores; between chunks through the state."""
+    length = q.shape[1]
+    size = chunk_length(min(chunk_size, length))
+    q, k, v, g = (split_chunks(x, size) for x in (q, k, v, g))
+    scores, queries, keys, decay = decayed_scores(q.unsqueeze(-2), k, g)
+    before, state = carry(decay, keys.mT @ v, state)
+    outputs = scores.squeeze(-2) @ v + queries.squeeze(-2) @ before
+    return merge_chunks(outputs, length), state
+
+
+FORMS = {"reference": _reference, "recurrent": _recurrent, "chunkwise": _chunkwise, "parallel": _parallel}
+
+
+def _sample_inputs(rng: torch.Generator, length: int) -> dict[str, Tensor]:
+    return queries_keys_values(rng, length) | {"g": log_decay(rng, B, length, H, K)}
+
+
+SPEC = OpSpec(
+    op=gla,
+    forms=("reference", "recurrent", "parallel", "chunkwise"),
+    sample_inputs=_sample_inputs,
+    sequences={"q": 1, "k": 1, "v": 1, "g": 1},
+)

@@ -1,0 +1,77 @@
+"""Which op solves a composition; the general path where none does."""
+
+from recollect.regression.function_classes import (
+    Linear,
+    LocalConstant,
+    LocalLinear,
+    LocalPolynomial,
+)
+from recollect.regression.general import direct, online_loop, per_query_loop, refuse
+from recollect.regression.op_solvers import (
+    delta_solver,
+    least_squares_solver,
+    linear_solver,
+    memory_solver,
+    momentum_solver,
+)
+from recollect.regression.optimizers import Exact, OneStep, Sgd
+from recollect.regression.problem import Composition, HeadSizes
+from recollect.regression.retrieval import read_before, with_normaliser
+from recollect.regression.solver import Solver
+
+LOCAL = (LocalConstant, LocalLinear, LocalPolynomial)
+
+
+def choose(composition: Composition, sizes: HeadSizes) -> Solver:
+    """The solver of a composition.
+
+    Raises:
+        ConfigError: a composition that means nothing; names those that do.
+    """
+    refuse(composition, sizes)
+    solver = _op(composition)
+    if solver is None:
+        solver = _general(composition)
+    elif not isinstance(composition.optimizer, Exact) and composition.optimizer.retrieve == "before":
+        solver = read_before(solver, getattr(composition.optimizer, "num_steps", 1))
+    if isinstance(composition.optimizer, OneStep) and composition.optimizer.normalise != "none":
+        return with_normaliser(solver, composition.optimizer.normalise)
+    return solver
+
+
+def _general(composition: Composition) -> Solver:
+    """The path that needs no efficient form."""
+    if not isinstance(composition.optimizer, Sgd):
+        return direct(composition)
+    shared = composition.is_multiplicative and not isinstance(composition.function_class, LOCAL)
+    return online_loop(composition) if shared else per_query_loop(composition)
+
+
+def _op(composition: Composition) -> Solver | None:
+    """The op that solves it, if there is one."""
+    match composition.function_class, composition.optimizer:
+        case Linear(), OneStep():
+            return _one_step(composition)
+        case Linear(), Exact() if composition.is_multiplicative and composition.decay != "channel":
+            return least_squares_solver(composition)
+        case Linear(), Sgd() if composition.is_multiplicative:
+            return _online(composition, composition.optimizer)
+    return None
+
+
+def _one_step(composition: Composition) -> Solver | None:
+    if composition.is_multiplicative:
+        return linear_solver(composition)
+    only_memory = composition.window is None and composition.similarity is None
+    return memory_solver(composition) if only_memory and composition.decay == "none" else None
+
+
+def _online(composition: Composition, optimizer: Sgd) -> Solver | None:
+    if optimizer.minibatch > 1:
+        return None
+    if optimizer.momentum == 0:
+        return (
+            delta_solver(composition) if optimizer.num_steps == 1 or composition.decay != "channel" else None
+        )
+    plain = optimizer.num_steps == 1 and composition.decay != "channel" and optimizer.retrieve == "after"
+    return momentum_solver(composition) if plain else None

@@ -1,0 +1,53 @@
+"""A memory function as regression weights: a sum of exponentials, or the values themselves."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recollect.memory import ExponentialSum, exponential_sum_of, fit_exponential_sum
+from recollect.regression.weights import Memory
+
+
+@dataclass(frozen=True)
+class MemoryWeights:
+    """What a memory function became.
+
+    Attributes:
+        sum: the sum of exponentials, or `None` where none within the tolerance was found.
+        taps: the values at the ages 0, 1, ..., for the case without a sum.
+        error: relative error in l2 over these ages; 0 where the sum is exact.
+    """
+
+    sum: ExponentialSum | None
+    taps: Tensor
+    error: float
+
+    @property
+    def description(self) -> str:
+        """How the weights run, in a few words."""
+        if self.sum is None:
+            return f"the values at {len(self.taps)} ages themselves"
+        kind = "exactly" if self.error == 0 else f"fitted, relative error {self.error:.1e}"
+        return f"{len(self.sum.poles)} exponentials, {kind}"
+
+
+def memory_weights(config: Memory) -> MemoryWeights:
+    """The fewest exponentials that reach the tolerance, else the values.
+
+    Example:
+        >>> from recollect.memory import Polynomial
+        >>> memory_weights(Memory(function=Polynomial(alpha=0.6), tolerance=1e-3)).description
+        '5 exponentials, fitted, relative error 3.1e-04'
+    """
+    taps = config.function.values(config.length)
+    exact = exponential_sum_of(config.function)
+    if exact is not None:
+        return MemoryWeights(exact, taps, 0.0)
+    for num_terms in range(1, min(config.max_terms, config.length // 2) + 1):
+        fit = fit_exponential_sum(taps, num_terms)
+        error = float((fit.values(config.length) - taps).norm() / taps.norm())
+        # A pole outside the unit circle would grow beyond the ages that were fitted.
+        if error <= config.tolerance and bool((fit.poles.abs() <= 1).all()):
+            return MemoryWeights(fit, taps, error)
+    return MemoryWeights(None, taps[: int(torch.nonzero(taps).max()) + 1], 0.0)

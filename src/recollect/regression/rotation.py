@@ -1,0 +1,76 @@
+r"""Rotations of queries and keys: decays that are complex numbers.
+
+A complex decay $r_t e^{i\theta_t}$ is a real one, $r_t$, between queries and keys whose pairs of channels are
+turned by the sum of all angles so far: only differences of these sums matter to `q.k`. Constant angles are
+rotary positions (arXiv:2104.09864) or a diagonal system with complex poles; angles computed from the input
+are GateLoop's (arXiv:2311.01927).
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from recollect.core import ConfigError
+from recollect.core.shapes import Keys, Queries, Sequence
+from recollect.regression.constants import keep
+
+RotationName = Literal["none", "rope", "learned", "gated"]
+Angle = Float[Tensor, "B H pairs"]
+
+
+class Rotation(nn.Module):
+    """Turns the pairs (j, j + K/2) of queries and keys by the sum of all angles up to the present one.
+
+    Args:
+        kind: `rope`, fixed angles `10000^(-2j/K)`; `learned`, constant angles that are trained; `gated`,
+            angles that are linear in the input.
+        dim: channels of the input that angles are computed from.
+        num_heads: number of heads `H`.
+        key_dim: key channels `K` of a head, even.
+    """
+
+    angle: Tensor | None
+
+    def __init__(
+        self, kind: Literal["rope", "learned", "gated"], dim: int, num_heads: int, key_dim: int
+    ) -> None:
+        super().__init__()
+        if key_dim % 2:
+            raise ConfigError(
+                f"rotation={kind!r} turns pairs of key channels: key_dim={key_dim} must be even."
+            )
+        self.pairs, self.num_heads = key_dim // 2, num_heads
+        if kind == "rope":
+            angle = (10000.0 ** (-torch.arange(self.pairs) / self.pairs)).repeat(num_heads, 1)
+        else:
+            angle = 2 * math.pi * torch.rand(num_heads, self.pairs) if kind == "learned" else None
+        keep(self, "angle", angle, learned=kind == "learned")
+        self.project = nn.Linear(dim, num_heads * self.pairs) if kind == "gated" else None
+
+    def forward(self, x: Sequence, q: Queries, k: Keys, before: Angle) -> tuple[Queries, Keys, Angle]:
+        """Turned queries and keys, and the angle after the last position."""
+        if self.project is not None:
+            steps = self.project(x).unflatten(-1, (self.num_heads, self.pairs))
+        else:
+            assert self.angle is not None
+            steps = self.angle.expand(*x.shape[:2], -1, -1)
+        total = before[:, None] + steps.cumsum(1)
+        # Whole turns change nothing, and single precision would lose the fraction of a large angle.
+        return _turn(q, total), _turn(k, total), torch.remainder(total[:, -1], 2 * math.pi)
+
+    def initial_state(self, batch_size: int, like: Tensor) -> Angle:
+        """No angle."""
+        return like.new_zeros(batch_size, self.num_heads, self.pairs)
+
+    def state_size(self) -> int:
+        """Angles of one sequence."""
+        return self.num_heads * self.pairs
+
+
+def _turn(x: Queries, angle: Float[Tensor, "B T H pairs"]) -> Queries:
+    first, second = x.chunk(2, dim=-1)
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)

@@ -1,0 +1,101 @@
+"""All gates of a layer: decays, importances, steps, momentum, slopes."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recollect.core import ConfigError
+from recollect.core.shapes import ChannelDecay, HeadDecay, Keys, Queries, Sequence, StepSizes
+from recollect.regression.function_classes import LocalLinear
+from recollect.regression.gates import DecayGate, FixedDecay, ImportanceGate, Rate
+from recollect.regression.optimizers import Sgd
+from recollect.regression.problem import Composition, HeadSizes
+from recollect.regression.weights import ConstantDecay, GatedDecay, Importance
+
+
+class Gates(NamedTuple):
+    """What was computed from the stream; `None` where the composition has no such part."""
+
+    g: HeadDecay | ChannelDecay | None
+    key_factor: Tensor | None
+    log_importance: HeadDecay | None
+    step: StepSizes | None
+    momentum: StepSizes | None
+    slope: Queries | None
+
+
+class Signals(nn.Module):
+    """The gates that a composition asks for."""
+
+    def __init__(self, composition: Composition, dim: int, sizes: HeadSizes) -> None:
+        super().__init__()
+        factors, optimizer = composition.weights.factors, composition.optimizer
+        heads = sizes.num_heads
+        if sum(isinstance(factor, GatedDecay) and factor.scales_writes for factor in factors) > 1:
+            raise ConfigError(
+                "expected at most one decay with scales_writes=True: each scales the same keys."
+            )
+        self.decays = nn.ModuleList(
+            DecayGate(factor, dim, heads, sizes.key_dim)
+            if isinstance(factor, GatedDecay)
+            else FixedDecay(factor, heads, sizes.key_dim)
+            for factor in factors
+            if isinstance(factor, GatedDecay | ConstantDecay)
+        )
+        self.importances = nn.ModuleList(
+            ImportanceGate(factor, dim, heads) for factor in factors if isinstance(factor, Importance)
+        )
+        online = optimizer if isinstance(optimizer, Sgd) else None
+        self.num_steps = 1 if online is None else online.num_steps
+        self.rule = "explicit" if online is None else online.rule
+        self.step = self.momentum = self.weight_decay = self.slope = None
+        if online is not None:
+            self.step = Rate(online.step, dim, heads * online.num_steps, largest=online.max_step)
+            if online.momentum != 0:
+                self.momentum = Rate(online.momentum, dim, heads, start=0.9)
+            if online.weight_decay != 0:
+                self.weight_decay = Rate(online.weight_decay, dim, heads, start=0.01)
+        if (
+            isinstance(composition.function_class, LocalLinear)
+            and composition.function_class.slope == "learned"
+        ):
+            self.slope = nn.Linear(dim, heads * sizes.key_dim, bias=False)
+
+    def forward(self, stream: Sequence, num_heads: int) -> Gates:
+        g, factor = self._decay(stream)
+        importances = [gate(stream) for gate in self.importances]
+        step = None if self.step is None else self.step(stream).unflatten(-1, (-1, num_heads)).flatten(1, 2)
+        return Gates(
+            g=g,
+            key_factor=factor,
+            log_importance=sum(importances[1:], importances[0]) if importances else None,
+            step=step,
+            momentum=None if self.momentum is None else self.momentum(stream),
+            slope=None if self.slope is None else self.slope(stream).unflatten(-1, (num_heads, -1)),
+        )
+
+    def effective_step(self, step: StepSizes, k: Keys) -> StepSizes:
+        """The explicit step that the rule amounts to in a linear class, where it depends on `|k|^2` alone."""
+        if self.rule == "explicit":
+            return step
+        square = k.square().sum(-1)
+        return step / (1 + step * square) if self.rule == "implicit" else step / (square + 1e-6)
+
+    def _decay(self, stream: Sequence) -> tuple[Tensor | None, Tensor | None]:
+        g, factor = None, None
+        for gate in self.decays:
+            decay, scale = gate(stream)
+            g = decay if g is None else _added(g, decay)
+            factor = factor if scale is None else scale
+        if self.weight_decay is not None:
+            kept = torch.log1p(-self.weight_decay(stream))
+            g = kept if g is None else _added(g, kept)
+        return g, factor
+
+
+def _added(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of two log-decays, per head or per channel."""
+    if a.ndim == b.ndim:
+        return a + b
+    return a[..., None] + b if a.ndim < b.ndim else a + b[..., None]
