@@ -259,10 +259,10 @@ def test_hedgehog_starts_at_the_identity():
     assert not features.bias.any()
 
 
-def many_draws(name, num_features, q, k):
+def many_draws(name, num_features, q, k, draws=DRAWS):
     """`phi(q).phi(k)` of one pair under independent draws: every head is one."""
-    features = build(name, {"num_features": num_features}, num_heads=DRAWS)
-    q, k = (x.expand(1, 1, DRAWS, K) for x in (q, k))
+    features = build(name, {"num_features": num_features}, num_heads=draws)
+    q, k = (x.expand(1, 1, draws, K) for x in (q, k))
     return similarity(features, q, k, torch.zeros(1, dtype=torch.int64)).flatten()
 
 
@@ -306,9 +306,10 @@ def test_variance_of_random_fourier_features_is_as_stated(near_pair):
 
 def test_orthogonal_directions_have_less_variance_than_independent_ones(near_pair):
     q, k = (x / K**0.25 for x in near_pair)
-    # Variance of one independent Gaussian direction, in closed form.
+    # Variance with independent Gaussian directions, in closed form.
     independent = (2 * (q @ k)).exp() * (((q + k) @ (q + k)).exp() - 1) / K
-    assert many_draws("favor", K, *near_pair).var() < 0.9 * independent
+    squares = (many_draws("favor", K, *near_pair, draws=40_000) - (q @ k).exp()).square()
+    assert squares.mean() + 4 * squares.std() / math.sqrt(len(squares)) < independent
 
 
 def test_directions_are_orthogonal_in_blocks_and_gaussian_each(rng):
@@ -359,6 +360,24 @@ def test_dct_has_orthogonal_directions_of_the_cosine_basis():
     directions = build("dct").directions
     aligned = torch.einsum("hfk,fk->hf", directions, basis).abs()
     torch.testing.assert_close(aligned, directions.norm(dim=-1), rtol=1e-6, atol=0)
+
+
+def test_dct_directions_have_gaussian_lengths_and_either_sign():
+    directions = build("dct", num_heads=DRAWS).directions
+    squared_lengths = directions.square().sum(dim=-1)
+    # The square of a Gaussian vector's length has mean K and variance 2 K.
+    assert ((squared_lengths.mean(dim=0) - K).abs() < 4 * math.sqrt(2 * K / DRAWS)).all()
+    first = directions[..., 0].sign().mean(dim=0)
+    assert (first.abs() < 4 / math.sqrt(DRAWS)).all()
+
+
+def test_dct_features_are_weighted_positive_exponentials(pair, positions):
+    features = build("dct")
+    x = pair[0] / K**0.25
+    projected = torch.stack([x[:, :, h] @ features.directions[h].T for h in range(H)], dim=2)
+    exponentials = (projected - x.square().sum(dim=-1, keepdim=True) / 2).exp()
+    expected = features.log_weights.exp() * exponentials / math.sqrt(K)
+    torch.testing.assert_close(features(pair[0], positions, "key"), expected, rtol=1e-10, atol=0)
 
 
 def test_learned_bandwidths_are_those_of_a_gaussian_kernel_per_channel(near_pair):

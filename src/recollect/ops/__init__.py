@@ -12,9 +12,15 @@ from recollect.ops.gla import gla
 from recollect.ops.kda import kda
 from recollect.ops.kernel_attn import kernel_attn
 from recollect.ops.linear_attn import linear_attn
+from recollect.ops.local_linear_attn import local_linear_attn
+from recollect.ops.local_polynomial_attn import local_polynomial_attn
 from recollect.ops.longhorn import longhorn
+from recollect.ops.mesa import mesa, mesa_residual
+from recollect.ops.momentum_delta_rule import momentum_delta_rule
+from recollect.ops.parallax import parallax
 from recollect.ops.registry import OPS
 from recollect.ops.retention import retention
+from recollect.ops.rls import rls
 from recollect.ops.simple_gla import simple_gla
 from recollect.ops.softmax_attn import softmax_attn
 from recollect.ops.spec import OpSpec
@@ -30,8 +36,15 @@ __all__ = [
     "kda",
     "kernel_attn",
     "linear_attn",
+    "local_linear_attn",
+    "local_polynomial_attn",
     "longhorn",
+    "mesa",
+    "mesa_residual",
+    "momentum_delta_rule",
+    "parallax",
     "retention",
+    "rls",
     "simple_gla",
     "softmax_attn",
 ]

@@ -81,9 +81,9 @@ def gated_delta_product(
     """
     steps = max(1, k.shape[1] // q.shape[1]) if num_steps is None else num_steps
     for name, x in (("k", k), ("v", v), ("beta", beta)):
-        if steps < 1 or x.shape[1] != steps * q.shape[1]:
+        if x.shape[1] != steps * q.shape[1]:
             raise ValueError(
-                f"{name}: expected num_steps={steps} (at least 1) entries for {q.shape[1]} positions, got "
+                f"{name}: expected num_steps={steps} entries for {q.shape[1]} positions, got "
                 f"{x.shape[1]}. Step j of position t is entry t * num_steps + j."
             )
     keys, values, sizes = (rearrange(x, "b (t s) ... -> b t s ...", s=steps) for x in (k, v, beta))

@@ -24,6 +24,7 @@ from recollect.ops.similarity import (
     Similarity,
     log_similarity,
     normalised,
+    normalised_similarities,
     similarities,
     similarity,
 )
@@ -113,10 +114,11 @@ def _definition(
     normalise: bool,
 ) -> Float[Tensor, "B H 1 V"]:
     """The weighted mean, or sum."""
-    weights = similarities(q, k, kernel) * log_weights.exp()
-    total = weights.sum(-1, keepdim=True)
-    divisor = total.masked_fill(total == 0, 1.0) if normalise else 1.0
-    return torch.einsum("bhcs,bhsv->bhcv", weights / divisor, v)
+    if normalise:
+        weights = normalised_similarities(q, k, log_weights, kernel)
+    else:
+        weights = similarities(q, k, kernel) * log_weights.exp()
+    return torch.einsum("bhcs,bhsv->bhcv", weights, v)
 
 
 def mean_of_values(

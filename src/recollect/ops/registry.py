@@ -8,8 +8,14 @@ from recollect.ops.gla import SPEC as GLA
 from recollect.ops.kda import SPEC as KDA
 from recollect.ops.kernel_attn import SPEC as KERNEL_ATTN
 from recollect.ops.linear_attn import SPEC as LINEAR_ATTN
+from recollect.ops.local_linear_attn import SPEC as LOCAL_LINEAR_ATTN
+from recollect.ops.local_polynomial_attn import SPEC as LOCAL_POLYNOMIAL_ATTN
 from recollect.ops.longhorn import SPEC as LONGHORN
+from recollect.ops.mesa import SPEC as MESA
+from recollect.ops.momentum_delta_rule import SPEC as MOMENTUM_DELTA_RULE
+from recollect.ops.parallax import SPEC as PARALLAX
 from recollect.ops.retention import SPEC as RETENTION
+from recollect.ops.rls import SPEC as RLS
 from recollect.ops.simple_gla import SPEC as SIMPLE_GLA
 from recollect.ops.softmax_attn import SPEC as SOFTMAX_ATTN
 from recollect.ops.spec import OpSpec
@@ -23,8 +29,14 @@ OPS: dict[str, OpSpec] = {
     "kda": KDA,
     "kernel_attn": KERNEL_ATTN,
     "linear_attn": LINEAR_ATTN,
+    "local_linear_attn": LOCAL_LINEAR_ATTN,
+    "local_polynomial_attn": LOCAL_POLYNOMIAL_ATTN,
     "longhorn": LONGHORN,
+    "mesa": MESA,
+    "momentum_delta_rule": MOMENTUM_DELTA_RULE,
+    "parallax": PARALLAX,
     "retention": RETENTION,
+    "rls": RLS,
     "simple_gla": SIMPLE_GLA,
     "softmax_attn": SOFTMAX_ATTN,
 }

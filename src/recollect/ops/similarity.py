@@ -75,6 +75,18 @@ def similarities(
             return (1 - distance**2).clamp(min=0) ** 3
 
 
+def normalised_similarities(
+    q: Float[Tensor, "B H 1 K"],
+    k: Float[Tensor, "B H S K"],
+    log_weights: Float[Tensor, "B H 1 S"],
+    kernel: Similarity,
+) -> Float[Tensor, "B H 1 S"]:
+    """Similarities times weights, divided by their sum unless that is 0, for one query."""
+    weights = similarities(q, k, kernel) * log_weights.exp()
+    total = weights.sum(-1, keepdim=True)
+    return weights / total.masked_fill(total == 0, 1.0)
+
+
 def log_similarity(q: Float[Tensor, "B H C K"], k: Float[Tensor, "B H S K"], kernel: Similarity) -> Scores:
     """Logarithms of the similarities of all queries to all keys."""
     width = per_head(kernel.bandwidth)

@@ -58,20 +58,27 @@ class FixedDecay(nn.Module):
             decay = torch.log1p(-(2.0 ** (-5 - heads)))
         elif config.decay == "alibi":
             decay = -(2.0 ** (-8 * (heads + 1) / num_heads))
+        elif config.decay == "ring":
+            decay = torch.linspace(0.4**2, 0.99**2, num_heads, dtype=torch.float64).log() / 2
         else:
             decay = torch.full_like(heads, math.log(config.decay))
         decay = decay.to(torch.get_default_dtype())
         if config.per == "channel":
             decay = decay[:, None].expand(-1, key_dim).clone()
         # Trained through log(-log(decay)), so that it stays a decay; the bound keeps a decay of 1 finite.
-        self.learned = config.learned
+        self.learned, self.scales_writes = config.learned, config.scales_writes
         keep(
             self, "decay", (-decay).clamp(min=1e-8).log() if config.learned else decay, learned=config.learned
         )
 
-    def forward(self, x: Sequence) -> tuple[Decay, None]:
+    def forward(self, x: Sequence) -> tuple[Decay, Tensor | None]:
+        """The log-decay, and the factor `(B, T, H, 1 or K)` of the keys if this decay scales writes."""
         decay = -self.decay.exp() if self.learned else self.decay
-        return decay.expand(*x.shape[:2], *decay.shape), None
+        writes = None
+        if self.scales_writes:
+            writes = (-torch.expm1(2 * decay)).sqrt()
+            writes = (writes[:, None] if decay.ndim == 1 else writes).expand(*x.shape[:2], -1, -1)
+        return decay.expand(*x.shape[:2], *decay.shape), writes
 
 
 class ImportanceGate(nn.Module):
@@ -126,6 +133,8 @@ def _log_decay(config: GatedDecay, signal: Float[Tensor, "B T H width"]) -> Floa
 
 def _initial_bias(config: GatedDecay, num_heads: int, width: int) -> Float[Tensor, "H width"]:
     """Steps between 0.001 and 0.1 for `softplus`; for `exponential`, memories from 3 to 400 positions."""
+    if config.initial_bias is not None:
+        return torch.linspace(*config.initial_bias, num_heads * width).view(num_heads, width)
     if config.parametrisation == "softplus":
         steps = torch.exp(math.log(1e-3) + math.log(100) * torch.rand(num_heads, width))
         return steps + torch.log(-torch.expm1(-steps))  # the inverse of softplus

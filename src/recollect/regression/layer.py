@@ -1,6 +1,6 @@
 """A sequence layer from the three choices of test-time regression."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,14 @@ from recollect.regression.function_classes import FunctionClass, Linear
 from recollect.regression.optimizers import OneStep, TestTimeOptimizer
 from recollect.regression.output import Gate, GatedNorm, OutputNorm
 from recollect.regression.problem import Associations, Composition, Constants, HeadSizes
-from recollect.regression.projections import Activation, KeySource, Projections, ProjectionState
-from recollect.regression.rotation import Rotation, RotationName
+from recollect.regression.projections import (
+    Activation,
+    KeySource,
+    Projected,
+    Projections,
+    ProjectionState,
+)
+from recollect.regression.rotation import Rotated, Rotation, RotationName
 from recollect.regression.signals import Gates, Signals
 from recollect.regression.weights import ConstantDecay, RegressionWeights, Uniform
 
@@ -58,7 +64,10 @@ class RegressionLayer(nn.Module):
             the values; `decay`, keys `1 - e^g` of a decay per channel with `scales_writes`.
         stream: channels of an inner stream `silu(conv(W x))` that all else is computed from (Mamba).
         rotation: angles by which queries and keys turn: a complex decay.
-        skip: add each value times a trained factor of its head.
+        rotated: `values` turns these instead, and the answers back: pairs of their channels decay as complex
+            numbers.
+        skip: add each value times a trained factor of its head; for `input`, each input channel times a
+            trained factor to the output.
         output_norm: over each head's channels.
         output_gate: activation of a gate that is computed from the input.
         gate_first: gate before the norm.
@@ -99,7 +108,8 @@ class RegressionLayer(nn.Module):
         keys: KeySource = "projected",
         stream: int | None = None,
         rotation: RotationName = "none",
-        skip: bool = False,
+        rotated: Rotated = "queries_keys",
+        skip: bool | Literal["input"] = False,
         output_norm: OutputNorm = "none",
         output_gate: Gate = "none",
         gate_first: bool = False,
@@ -141,12 +151,18 @@ class RegressionLayer(nn.Module):
             raise ConfigError(
                 f"num_steps={self.num_steps} has several keys a position: rotation, skip and stream need one."
             )
+        turns_values = rotated == "values"
+        if turns_values and stream:
+            raise ConfigError("rotated='values' turns with the input: stream must be None.")
+        turned = heads.value_dim if turns_values else heads.key_dim
         self.rotation = (
-            None if rotation == "none" else Rotation(rotation, stream or dim, num_heads, heads.key_dim)
+            None if rotation == "none" else Rotation(rotation, stream or dim, num_heads, turned, rotated)
         )
+        self.turns_values = turns_values and rotation != "none"
         self.qk_norm = qk_norm and keys == "projected"
         self.scale = _query_scale(self.composition, scale, heads.key_dim)
-        self.skip = nn.Parameter(torch.ones(num_heads, 1)) if skip else None
+        self.skip = nn.Parameter(torch.ones(num_heads, 1)) if skip is True else None
+        self.input_skip = nn.Parameter(torch.ones(dim)) if skip == "input" else None
         self.output = GatedNorm(
             dim,
             num_heads,
@@ -216,7 +232,7 @@ class RegressionLayer(nn.Module):
         """The regression that a sequence poses, and the state without its solution."""
         projected = self.projections(x, state.projections)
         gates: Gates = self.signals(projected.stream, self.sizes.num_heads)
-        q, k, angle = self._turned(projected.stream, projected.q, projected.k, state.angle)
+        q, k, v, angle = self._turned(projected, state.angle)
         positions, position = self._positions(x, state.position)
         q = self.features(q, positions, "query") * self.scale
         k = self.features(k, positions.repeat_interleave(self.num_steps), "key")
@@ -224,12 +240,13 @@ class RegressionLayer(nn.Module):
             k = k * gates.key_factor.repeat_interleave(self.num_steps, dim=1)
         step = None if gates.step is None else self.signals.effective_step(gates.step, k)
         associations = Associations(
-            q=q, k=k, v=projected.v, g=gates.g, log_importance=gates.log_importance,
+            q=q, k=k, v=v, g=gates.g, log_importance=gates.log_importance,
             step=step, momentum=gates.momentum, slope=gates.slope,
         )  # fmt: skip
         return associations, LayerState(projected.state, angle, position, state.regression)
 
     def _read(self, x: Sequence, state: LayerState, form: str | None) -> tuple[Sequence, LayerState]:
+        angle = state.angle
         associations, state = self.associations(x, state)
         constants: Constants = self.constants(x)
         values, solved = self.solver.read(associations, constants, state.regression, form)
@@ -238,16 +255,22 @@ class RegressionLayer(nn.Module):
             values = values + present * associations.v
         if self.skip is not None:
             values = values + self.skip * associations.v
-        return self.project_out(self.output(values, x)), state._replace(regression=solved)
+        if self.turns_values and self.rotation is not None:
+            values = self.rotation.answers(x, values, angle)
+        y = self.project_out(self.output(values, x))
+        return y if self.input_skip is None else y + self.input_skip * x, state._replace(regression=solved)
 
     def _turned(
-        self, stream: Sequence, q: Tensor, k: Tensor, angle: Tensor | tuple[()]
-    ) -> tuple[Tensor, Tensor, Tensor | tuple[()]]:
+        self, projected: Projected, angle: Tensor | tuple[()]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | tuple[()]]:
+        q, k, v = projected.q, projected.k, projected.v
         if self.qk_norm:
             q, k = _unit(q), _unit(k)
-        if self.rotation is None:
-            return q, k, angle
-        return self.rotation(stream, q, k, angle)
+        if self.rotation is not None and self.turns_values:
+            v, angle = self.rotation.values(projected.stream, v, angle)
+        elif self.rotation is not None:
+            q, k, angle = self.rotation(projected.stream, q, k, angle)
+        return q, k, v, angle
 
     def _positions(self, x: Sequence, position: Tensor | tuple[()]) -> tuple[Tensor, Tensor | tuple[()]]:
         ahead = torch.arange(x.shape[1], device=x.device)

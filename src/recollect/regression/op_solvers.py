@@ -141,6 +141,33 @@ def memory_solver(composition: Composition) -> Solver:
     )
 
 
+def local_solver(composition: Composition) -> Solver:
+    """The exact fit of a polynomial around each query."""
+    function, similarity = composition.function_class, composition.similarity
+    assert similarity is not None
+    window = composition.window
+    kernel = {"kernel": similarity.kernel, "window": window}
+
+    def arguments(a: Associations, c: Constants) -> dict[str, Any]:
+        weights = {"bandwidth": c.bandwidth, "g": a.g, "log_importance": a.log_importance}
+        taken = {"q": a.q, "k": a.k, "v": a.v, **kernel, **weights}
+        match function:
+            case LocalLinear(slope="learned"):
+                return taken | {"r": a.slope}
+            case LocalLinear():
+                return taken | {"ridge": c.ridge}
+            case LocalPolynomial():
+                return taken | {"ridge": c.ridge, "degree": function.degree}
+        return taken
+
+    op: Callable[..., Any] = kernel_attn
+    if isinstance(function, LocalLinear):
+        op = parallax if function.slope == "learned" else local_linear_attn
+    elif isinstance(function, LocalPolynomial):
+        op = local_polynomial_attn
+    return _cache_solver(op, arguments, window)
+
+
 def weighted(k: Tensor, log_importance: Tensor | None) -> Tensor:
     """Keys times the importance of their association, which a linear class writes once."""
     return k if log_importance is None else k * log_importance.exp()[..., None]

@@ -13,7 +13,7 @@ from recollect.regression.problem import HeadSizes
 from recollect.regression.short_convolution import Buffer, ShortConvolution
 
 KeySource = Literal["projected", "ones", "decay"]
-Activation = Literal["none", "silu"]
+Activation = Literal["none", "silu", "silu_qk"]
 Empty = tuple[()]
 
 
@@ -49,7 +49,7 @@ class Projections(nn.Module):
             computed and whose channels are the values (Mamba); values are projected from the input if `None`.
         short_conv: taps of the convolution, or `None`.
         conv_bias: whether it adds a constant.
-        activation: applied to queries, keys and values after it.
+        activation: applied to queries, keys and values after it; `silu_qk` spares the values.
     """
 
     def __init__(
@@ -108,6 +108,8 @@ class Projections(nn.Module):
         if self.activation == "silu" and self.to_stream is None:
             heads = nn.functional.silu(heads)
         q, k, v = heads.split(self.widths, dim=-1)
+        if self.activation == "silu_qk":
+            q, k = nn.functional.silu(q), nn.functional.silu(k)
         return Projected(
             stream, self._queries(q), self._keys(k, x), self._values(v, stream),
             ProjectionState(stream_state, heads_state),

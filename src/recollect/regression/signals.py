@@ -32,7 +32,8 @@ class Signals(nn.Module):
         super().__init__()
         factors, optimizer = composition.weights.factors, composition.optimizer
         heads = sizes.num_heads
-        if sum(isinstance(factor, GatedDecay) and factor.scales_writes for factor in factors) > 1:
+        decays = [factor for factor in factors if isinstance(factor, GatedDecay | ConstantDecay)]
+        if sum(factor.scales_writes for factor in decays) > 1:
             raise ConfigError(
                 "expected at most one decay with scales_writes=True: each scales the same keys."
             )
@@ -40,8 +41,7 @@ class Signals(nn.Module):
             DecayGate(factor, dim, heads, sizes.key_dim)
             if isinstance(factor, GatedDecay)
             else FixedDecay(factor, heads, sizes.key_dim)
-            for factor in factors
-            if isinstance(factor, GatedDecay | ConstantDecay)
+            for factor in decays
         )
         self.importances = nn.ModuleList(
             ImportanceGate(factor, dim, heads) for factor in factors if isinstance(factor, Importance)

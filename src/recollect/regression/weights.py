@@ -59,9 +59,11 @@ class ConstantDecay(AbstractWeights):
 
     Attributes:
         decay: the factor of every head, in (0, 1]; RetNet's `1 - 2^(-5 - h)` if `None`; ALiBi's
-            `exp(-2^(-8h/H))` for `alibi`.
+            `exp(-2^(-8h/H))` for `alibi`; for `ring`, squares evenly between 0.4^2 and 0.99^2 (LRU).
         learned: whether training moves it (one number a head, or a channel).
         per: one factor a head, or one a key channel.
+        scales_writes: multiply what is written by `sqrt(1 - gamma^2)`, which keeps the variance of the state
+            at that of a white input.
 
     Example:
         >>> ConstantDecay(decay=0.9).equation
@@ -69,9 +71,10 @@ class ConstantDecay(AbstractWeights):
     """
 
     kind: Literal["constant_decay"] = "constant_decay"
-    decay: Annotated[float, Field(gt=0, le=1)] | Literal["alibi"] | None = None
+    decay: Annotated[float, Field(gt=0, le=1)] | Literal["alibi", "ring"] | None = None
     learned: bool = False
     per: Per = "head"
+    scales_writes: bool = False
 
     @property
     def equation(self) -> str:
@@ -98,6 +101,8 @@ class GatedDecay(AbstractWeights):
         scales_writes: multiply what is written by `softplus(W x + b)`, the step of a discretised system,
             which is then one number a head (Mamba, Mamba-2); with the others, by `1 - e^g` (HGRN).
         soft_cap: replace `W x + b` by `c tanh((W x + b) / c)`.
+        initial_bias: `b` starts evenly between these two over heads and channels; a start of the
+            parametrisation's own if `None`.
 
     Example:
         >>> GatedDecay(per="channel").equation
@@ -112,6 +117,7 @@ class GatedDecay(AbstractWeights):
     lower_bound: Annotated[float, Field(ge=0, lt=1)] = 0.0
     scales_writes: bool = False
     soft_cap: PositiveFloat | None = None
+    initial_bias: tuple[float, float] | None = None
 
     @property
     def equation(self) -> str:

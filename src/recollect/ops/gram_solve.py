@@ -1,0 +1,245 @@
+r"""Solving with a Gram matrix that grows: all positions of a chunk at once.
+
+$$M_t x_t = q_t, \qquad
+M_t = e^{b_t} H_0 + \sum_{j \le t} e^{b_t - b_j} w_j k_j k_j^\top + \operatorname{diag}(r)$$
+
+with $b$ the cumulative log-decay inside the chunk, $H_0$ the Gram matrix before it, $w_j$ the importance of
+an association and $r$ a fixed ridge.
+
+*Without a fixed ridge* one Cholesky factorisation solves all positions. With $H_0 = L_0 L_0^\top$, rows
+$a_j = \sqrt{w_j} L_0^{-1} k_j$ of $A$, and $L L^\top = A A^\top + \operatorname{diag}(e^b)$,
+
+$$x_t = e^{-b_t} L_0^{-\top} \bigl( I - A_t^\top (L_t L_t^\top)^{-1} A_t \bigr) L_0^{-1} q_t$$
+
+by Woodbury's identity, where $A_t$ are the first $t$ rows and $L_t$ is the leading block of $L$: the leading
+blocks of a Cholesky factor are the factors of the leading blocks. The difference cancels to a relative error
+of $\epsilon e^{|b_t|}$, which one step of iterative refinement removes.
+
+*With a fixed ridge* $H_0$ and $r$ change differently with $t$, and no factorisation serves two positions. The
+solution above for the prior $H_0 + \operatorname{diag}(r)$ then is a preconditioner: it differs from $M_t$ by
+$(1 - e^{b_t}) \operatorname{diag}(r)$ only and leaves a condition number of at most $e^{|b_t|}$, whatever the
+keys are. If nothing decays it is the solution.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recollect.ops.chunks import decay_between
+from recollect.ops.conjugate_gradient import conjugate_gradient, solve_by_conjugate_gradient
+
+ChunkKeys = Float[Tensor, "B H N C K"]
+ChunkPairs = Float[Tensor, "B H N C C"]
+ChunkScalars = Float[Tensor, "B H N C"]
+ChunkGrams = Float[Tensor, "B H N K K"]
+
+
+class Growth(NamedTuple):
+    """A Gram matrix at the start of each chunk and what the chunk adds to it.
+
+    Attributes:
+        keys: the rows `k_j`.
+        importance: `w_j`, at least 0.
+        total: cumulative log-decay `b` inside the chunk.
+        gram: `H_0`, symmetric.
+        ridge: `r` for every position, or `None` for no fixed ridge.
+    """
+
+    keys: ChunkKeys
+    importance: ChunkScalars
+    total: ChunkScalars
+    gram: ChunkGrams
+    ridge: ChunkKeys | None = None
+
+
+class ChunkFactor(NamedTuple):
+    """What solves a chunk without a fixed ridge.
+
+    Attributes:
+        whiten: `L_0^-1`.
+        rows: `A`.
+        inner: `L^-1`.
+        between: `e^(b_i - b_j)` for `j <= i`, else 0.
+        kept: `e^b`.
+    """
+
+    whiten: ChunkGrams
+    rows: ChunkKeys
+    inner: ChunkPairs
+    between: ChunkPairs
+    kept: Float[Tensor, "B H N C 1"]
+
+
+def solve_growth(
+    q: ChunkKeys, growth: Growth, *, tolerance: float | None = None, max_iterations: int = 0
+) -> ChunkKeys:
+    """`M_t^-1 q_t` for every position of every chunk, with gradients for all tensors.
+
+    Exact without a fixed ridge; else by conjugate gradients, for which the last two arguments are.
+
+    Raises:
+        torch.linalg.LinAlgError: without a fixed ridge, where less than one digit of an answer would be
+        right.
+    """
+    factor = factor_for(growth)
+    return _Solve.apply(q, *growth, *factor, tolerance, max_iterations)
+
+
+def residual_of_growth(
+    q: ChunkKeys, growth: Growth, *, tolerance: float | None, max_iterations: int
+) -> ChunkScalars:
+    """Relative residuals of `solve_growth` with a fixed ridge."""
+    factor = factor_for(growth)
+    product = _Product(growth, factor.between)
+    return conjugate_gradient(
+        product, q, lambda x: solve_once(factor, x), tolerance=tolerance, max_iterations=max_iterations
+    )[1]
+
+
+@torch.no_grad()
+def factor_for(growth: Growth) -> ChunkFactor:
+    """The exact factor without a fixed ridge, the preconditioner with one."""
+    if growth.ridge is None:
+        factor = chunk_factor(growth)
+        _refuse_rounding(growth, factor)
+        return factor
+    size = torch.diagonal(growth.gram, dim1=-2, dim2=-1).amax(-1, keepdim=True)
+    rounding = 4 * growth.gram.shape[-1] * torch.finfo(size.dtype).eps * size
+    prior = growth.gram + torch.diag_embed(growth.ridge[..., 0, :] + rounding)
+    return chunk_factor(growth._replace(gram=prior, total=_gentle(growth.total)))
+
+
+def chunk_factor(growth: Growth) -> ChunkFactor:
+    """Factorise `H_0` and the keys of its chunk.
+
+    Raises:
+        torch.linalg.LinAlgError: `H_0` is not positive definite, as far as its precision shows.
+    """
+    whiten = _inverse_cholesky(growth.gram)
+    rows = (growth.keys * growth.importance.sqrt()[..., None]) @ whiten.mT
+    kept = growth.total.exp()
+    inner = _inverse_cholesky(rows @ rows.mT + torch.diag_embed(kept))
+    return ChunkFactor(whiten, rows, inner, decay_between(growth.total), kept[..., None])
+
+
+def solve_once(factor: ChunkFactor, q: ChunkKeys) -> ChunkKeys:
+    """`x_t` without a fixed ridge."""
+    return _solve_white(factor, q @ factor.whiten.mT) @ factor.whiten
+
+
+def solve_refined(factor: ChunkFactor, q: ChunkKeys) -> ChunkKeys:
+    """`x_t` without a fixed ridge, with one step of iterative refinement."""
+    white = q @ factor.whiten.mT
+    x = _solve_white(factor, white)
+    product = factor.kept * x + ((x @ factor.rows.mT) * factor.between) @ factor.rows
+    return (x + _solve_white(factor, white - product)) @ factor.whiten
+
+
+def _solve_white(factor: ChunkFactor, white: ChunkKeys) -> ChunkKeys:
+    """Woodbury's identity in the coordinates in which `H_0` is the identity."""
+    forward = (white @ factor.rows.mT) @ factor.inner.mT
+    return (white - (forward.tril() @ factor.inner) @ factor.rows) / factor.kept
+
+
+def inverse_of(matrix: Float[Tensor, "*batch K K"]) -> Float[Tensor, "*batch K K"]:
+    """The inverse of a symmetric positive definite matrix.
+
+    Raises:
+        torch.linalg.LinAlgError: it is not positive definite, or so nearly that no digit would be right.
+    """
+    whiten = _inverse_cholesky(matrix)
+    _refuse_lost_pivots(matrix.detach(), whiten.detach())
+    return whiten.mT @ whiten
+
+
+class _Product:
+    """`x -> M_t x_t` for every position of every chunk, without forming any `M_t`."""
+
+    def __init__(self, growth: Growth, between: ChunkPairs) -> None:
+        self.keys, importance, total, self.gram, self.ridge = growth
+        self.weights = between * importance[..., None, :]
+        self.kept = total.exp()[..., None]
+
+    def __call__(self, x: ChunkKeys) -> ChunkKeys:
+        product = ((x @ self.keys.mT) * self.weights) @ self.keys + self.kept * (x @ self.gram)
+        return product if self.ridge is None else torch.addcmul(product, self.ridge, x)
+
+
+class _Solve(torch.autograd.Function):
+    """The implicit function theorem.
+
+    With `M_t z_t` the gradient that arrives, that of the arguments is the gradient of `-z_t^T M_t x_t` at
+    fixed `x` and `z`. The factor is a device for solving, and has none.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        q: Tensor, keys: Tensor, importance: Tensor, total: Tensor, gram: Tensor, ridge: Tensor | None,
+        whiten: Tensor, rows: Tensor, inner: Tensor, between: Tensor, kept: Tensor,
+        tolerance: float | None, max_iterations: int,
+    ) -> Tensor:  # fmt: skip
+        factor = ChunkFactor(whiten, rows, inner, between, kept)
+        if ridge is None:
+            return solve_refined(factor, q)
+        product = _Product(Growth(keys, importance, total, gram, ridge), decay_between(total))
+        return solve_by_conjugate_gradient(
+            product, q, lambda x: solve_once(factor, x), tolerance=tolerance, max_iterations=max_iterations
+        )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.tolerance, ctx.max_iterations = inputs
+        ctx.save_for_backward(*tensors[1:], output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        *arguments, x = ctx.saved_tensors
+        keys, importance, total, gram, ridge = arguments[:5]
+        z = _Solve.apply(gradients[0], *arguments, ctx.tolerance, ctx.max_iterations)
+        between, late = decay_between(total), z * total.exp()[..., None]
+        weights = between * importance[..., None, :]
+        read, written = x @ keys.mT, z @ keys.mT
+        pairs = between * read * written
+        weighted = pairs * importance[..., None, :]
+        for_keys = -(weights * written).mT @ x - (weights * read).mT @ z
+        for_total = weighted.sum(-2) - weighted.sum(-1) - (late * (x @ gram)).sum(-1)
+        for_ridge = None if ridge is None else -z * x
+        return z, for_keys, -pairs.sum(-2), for_total, -late.mT @ x, for_ridge, *[None] * 7
+
+
+def _gentle(total: ChunkScalars) -> ChunkScalars:
+    """Decays that lose at most a factor e over a chunk: what a preconditioner can take for steeper ones."""
+    steps = torch.diff(total, dim=-1, prepend=torch.zeros_like(total[..., :1]))
+    return steps.clamp(min=-1 / total.shape[-1]).cumsum(-1)
+
+
+def _refuse_rounding(growth: Growth, factor: ChunkFactor) -> None:
+    """Raise where rounding leaves less than one digit of `M_t^-1`.
+
+    Either `H_0` has lost a direction, or it has decayed to less than one unit of what the chunk wrote.
+    """
+    _refuse_lost_pivots(growth.gram, factor.whiten)
+    written = factor.rows.square().sum(-1).amax(-1)
+    _refuse_unless_positive(factor.kept[..., -1, 0] - torch.finfo(written.dtype).eps * written)
+
+
+def _refuse_lost_pivots(matrix: Tensor, whiten: Tensor) -> None:
+    """Raise if a pivot of `matrix = L L^T`, with `whiten = L^-1`, is but rounding of its diagonal."""
+    pivots, sizes = (torch.diagonal(x, dim1=-2, dim2=-1) for x in (whiten, matrix))
+    _refuse_unless_positive(pivots**-2 - 8 * torch.finfo(matrix.dtype).eps * sizes)
+
+
+def _refuse_unless_positive(margin: Tensor) -> None:
+    """The Cholesky factorisation of a number is a check that `vmap` and one graph keep."""
+    torch.linalg.cholesky(margin.flatten().amin().reshape(1, 1))
+
+
+def _inverse_cholesky(matrix: Tensor) -> Tensor:
+    """`L^-1` of `matrix = L L^T`: one small inverse, after which all else are products."""
+    lower = torch.linalg.cholesky(matrix)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
