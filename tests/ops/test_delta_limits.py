@@ -1,5 +1,6 @@
 """What the theory says of gated attention and of delta rules: limits, exactness, strong decays, stability."""
 
+import importlib
 import math
 
 import pytest
@@ -285,3 +286,25 @@ def test_long_sequences_with_correlated_keys_stay_near_float64(name, form, rank)
     assert got.isfinite().all()
     assert (got - expected).norm() / expected.norm() < 2e-6
     assert (state - final).norm() / final.norm() < 1e-5
+
+
+@pytest.mark.parametrize("numbers", [1, 2000])
+@pytest.mark.parametrize("name", [*PER_CHANNEL, "gated_delta_rule"])
+def test_segments_of_a_long_sequence_change_nothing(rng, monkeypatch, name, exact, numbers):
+    """With room for 1 number a segment is one chunk, with room for 2,000 it is a few."""
+    inputs = sequences_of(name, rng, 6 * CHUNK + 1, lambda *shape: log_decay(rng, *shape))
+
+    def run():
+        leaves = {n: x.clone().requires_grad_() for n, x in inputs.items()}
+        output, state = getattr(ops, name)(**leaves, chunk_size=CHUNK, output_final_state=True)
+        loss = output.square().sum() + state.sum()
+        return output, state, *torch.autograd.grad(loss, list(leaves.values()))
+
+    seen, module = [], importlib.import_module(f"recollect.ops.{name}")
+    chunks = module._chunks
+    monkeypatch.setattr(module, "_chunks", lambda *given: (seen.append(given), chunks(*given))[1])
+    expected = run()
+    assert len(seen) == 1
+    monkeypatch.setattr("recollect.ops.segments.SEGMENT_NUMBERS", numbers)
+    agree(run(), expected, exact)
+    assert len(seen) > 2

@@ -6,6 +6,7 @@ import torch
 from recollect.ops import OPS, linear_attn, mesa, mesa_residual, rls
 from recollect.ops.conjugate_gradient import conjugate_gradient, default_tolerance
 from recollect.ops.gram_solve import Growth, factor_for, solve_once
+from recollect.ops.least_squares import LeastSquaresState
 from recollect.ops.samples import B, H, K, V, normal, unit
 
 FORMS = ("reference", "recurrent", "chunkwise")
@@ -174,7 +175,7 @@ def test_the_preconditioner_leaves_a_condition_number_of_the_decay_over_a_chunk(
         rows = k[0, 0, 0, : t + 1]
         prior = total[..., t].exp() * (past.mT @ past)[0, 0, 0]
         matrix = prior + torch.diag(ridge) + rows.T @ (weights[:, None] * rows)
-        columns = matrix.T.reshape(K, 1, 1, 1, K).expand(K, 1, 1, C, K)
+        columns = matrix.reshape(K, 1, 1, 1, K).expand(K, 1, 1, C, K)
         preconditioned = solve_once(factor, columns)[:, 0, 0, t].T
         eigenvalues = torch.linalg.eigvals(preconditioned).real
         assert eigenvalues.min() > 1 - 1e-9
@@ -195,14 +196,9 @@ def test_the_reported_residual_is_the_true_one(exact):
     x = samples("mesa", 9)
     for iterations in (1, 2):
         settings = {"max_iterations": iterations, "chunk_size": 4}
-        solved, _ = mesa(**x | {"v": x["k"]}, **settings)
-        system, _ = mesa(**x | {"v": x["k"]}, form="recurrent")
-        del system
-        residual = _true_residual(x, settings)
         reported = mesa_residual(x["q"], x["k"], x["g"], x["beta"], x["ridge"], **settings)
-        torch.testing.assert_close(reported, residual, **exact)
+        torch.testing.assert_close(reported, _true_residual(x, settings), **exact)
         assert reported.max() > 1e-6, "an unfinished solve has something to report"
-        assert solved.isfinite().all()
 
 
 def test_a_residual_from_a_state_is_that_of_the_rest_of_the_sequence(exact):
@@ -216,20 +212,21 @@ def test_a_residual_from_a_state_is_that_of_the_rest_of_the_sequence(exact):
 
 
 def test_conjugate_gradients_freeze_what_is_solved(rng):
-    rows = normal(rng, 7, K, K)
-    matrix = rows.mT @ rows + torch.eye(K, dtype=torch.float64)
-    target = normal(rng, 7, K)
+    rows = normal(rng, 7, 40, 30)
+    matrix = rows.mT @ rows
+    target = normal(rng, 7, 30)
     target[3] = 0.0
 
     def product(x):
         return (matrix @ x.unsqueeze(-1)).squeeze(-1)
 
-    solved, residual = conjugate_gradient(product, target, lambda r: r, tolerance=1e-6, max_iterations=9)
-    longer, _ = conjugate_gradient(product, target, lambda r: r, tolerance=1e-6, max_iterations=90)
+    solved, residual = conjugate_gradient(product, target, lambda r: r, tolerance=1e-4, max_iterations=30)
+    longer, _ = conjugate_gradient(product, target, lambda r: r, tolerance=1e-4, max_iterations=60)
     assert torch.equal(solved, longer)
-    assert 1e-12 < residual.max() < 1e-6
+    assert 1e-6 < residual.max() < 1e-4
     assert (solved[3] == 0).all()
-    torch.testing.assert_close(solved, torch.linalg.solve(matrix, target), rtol=1e-4, atol=1e-6)
+    rest = (target - product(solved)).norm(dim=-1)
+    torch.testing.assert_close(residual * target.norm(dim=-1), rest, rtol=1e-9, atol=1e-15)
 
 
 def test_the_default_tolerance_is_near_the_precision():
@@ -260,6 +257,32 @@ def test_a_regression_that_is_wound_up_is_refused_with_the_way_out(form, rng):
     q, k, v, g = (x.float() for x in _of_rank(rng, 400, 8, 2, 1.0, 0.8))
     with pytest.raises(ValueError, match=r"rls: expected a Gram matrix.*rank-deficient keys.*Use mesa"):
         rls(q, k, v, g, form=form)
+
+
+def test_a_chunk_in_which_the_prior_decays_away_is_refined(rng):
+    q, k, v, g = _of_rank(rng, 1024, 16, 16, 1.0, 0.7)
+    expected, _ = rls(q, k, v, g, form="recurrent")
+    got, _ = rls(*(x.float() for x in (q, k, v, g)))
+    assert (got - expected).norm() < 4e-5 * expected.norm()
+
+
+@pytest.mark.parametrize(
+    ("length", "decay", "ridge"),
+    [(6, 1e-2, 1.0), (64, 1.0, 1e-6)],
+    ids=["a prior decayed within the first chunk", "a ridge rounded away"],
+)
+def test_an_answer_that_would_be_rounding_is_refused(length, decay, ridge, rng):
+    q, k, v, g = _of_rank(rng, length, 16, 8, 1.0, decay)
+    assert rls(q, k, v, g, ridge=ridge)[0].isfinite().all()
+    with pytest.raises(ValueError, match=r"float32.*or float64"):
+        rls(*(x.float() for x in (q, k, v, g)), ridge=ridge)
+
+
+def test_mesa_is_finite_where_the_ridge_is_below_the_rounding_of_the_gram_matrix(rng):
+    q, k, v, g = (x.float() for x in _of_rank(rng, 400, 8, 2, 100.0, 1.0))
+    beta, ridge = torch.ones_like(g), torch.full((2, 8), 1e-4)
+    assert mesa(q, k, v, g, beta, ridge)[0].isfinite().all()
+    assert mesa_residual(q, k, g, beta, ridge).isfinite().all()
 
 
 @pytest.mark.parametrize("form", FAST)
@@ -319,17 +342,14 @@ def _or_refused(*arguments, form):
 
 
 def _true_residual(x, settings):
-    """`|q - M x| / |q|`, with the solution read through values that are the unit vectors of a huge batch."""
-    solutions = _solutions(x, settings)
-    total, past = x["g"].cumsum(1), torch.ones(9, 9, dtype=torch.float64).tril()
-    weights = past[None, :, :, None] * (total[:, :, None] - total[:, None]).masked_fill(
-        past[None, :, :, None] == 0, -torch.inf
-    ).exp() * x["beta"][:, None]  # fmt: skip
+    """`|q - M x| / |q|` with every `M` built; `x` is read through cross sums of `I`, unwritten."""
+    total, past = x["g"].cumsum(1), torch.ones(9, 9, dtype=torch.bool).tril()[None, :, :, None]
+    age = (total[:, :, None] - total[:, None]).masked_fill(~past, -torch.inf)
+    weights = age.exp() * x["beta"][:, None]
     gram = torch.einsum("btsh,bshk,bshj->bthkj", weights, x["k"], x["k"]) + torch.diag_embed(x["ridge"])
-    residual = x["q"] - torch.einsum("bthkj,bthj->bthk", gram, solutions)
+    identity = torch.eye(K, dtype=torch.float64).expand(B, H, K, K)
+    start = LeastSquaresState(torch.zeros_like(identity), identity)
+    read, _ = mesa(**x | {"v": torch.zeros_like(x["k"])}, initial_state=start, **settings)
+    solution = read * total.neg().exp()[..., None]
+    residual = x["q"] - torch.einsum("bthkj,bthj->bthk", gram, solution)
     return residual.norm(dim=-1) / x["q"].norm(dim=-1)
-
-
-def _solutions(x, settings):
-    """`x_t`, read with a state of identical cross sums: `S = I` and nothing written to it."""
-    raise NotImplementedError

@@ -8,7 +8,7 @@ from recollect.models.facts import MixerFacts, mixer_facts
 from recollect.models.gru import GRU
 from recollect.models.lru import LRU
 from recollect.models.lstm import LSTM
-from recollect.models.registry import MIXERS
+from recollect.models.registry import LAYERS, MIXERS
 from recollect.models.rnn import RNN
 from recollect.models.s4d import S4D
 from recollect.models.ssm import SSM
@@ -17,6 +17,7 @@ from recollect.models.vandermonde import vandermonde_kernel
 
 __all__ = [
     "GRU",
+    "LAYERS",
     "LRU",
     "LSTM",
     "MIXERS",

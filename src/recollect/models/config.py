@@ -10,7 +10,7 @@ from recollect.core import Config, ConfigError, load_object, lookup, seeded_init
 from recollect.models.backbone import SequenceModel
 from recollect.models.channel_mixer import ChannelMixer, Norm
 from recollect.models.options import Factory, complete_options, options_model, typed_options
-from recollect.models.registry import MIXERS
+from recollect.models.registry import known_mixers
 
 
 class ModelConfig(Config):
@@ -20,7 +20,7 @@ class ModelConfig(Config):
     models have equal configurations.
 
     Attributes:
-        mixer: a name in `MIXERS`, or the import path of a user's class, `package.module:Class`.
+        mixer: a name in `MIXERS` or `LAYERS`, or the import path of a user's class, `package.module:Class`.
         options: keyword arguments of the mixer.
         label: how the model is called in tables, where `title` would not do.
 
@@ -104,7 +104,7 @@ def mixer_factory(name: str) -> Factory:
         ConfigError: nothing there; says what is known.
     """
     if ":" not in name:
-        return lookup(MIXERS, name, "mixer")
+        return lookup(known_mixers(), name, "mixer")
     factory = load_object(name)
     if not callable(factory):
         raise ConfigError(f"{name}: expected a mixer's class, got {type(factory).__name__} {factory!r}.")

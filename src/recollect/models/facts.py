@@ -43,7 +43,7 @@ class MixerFacts:
 
 
 def mixer_facts(name: str) -> MixerFacts:
-    """The facts of a mixer in `MIXERS`, or of a user's by its import path.
+    """The facts of a mixer in `MIXERS` or `LAYERS`, or of a user's by its import path.
 
     Example:
         >>> mixer_facts("lstm").state_size

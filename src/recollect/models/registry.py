@@ -1,4 +1,7 @@
-"""The mixers by name; the name is that of the file."""
+"""The mixers by name: those of this package, whose name is that of the file, and the regression layers."""
+
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
@@ -10,6 +13,8 @@ from recollect.models.rnn import RNN
 from recollect.models.s4d import S4D
 from recollect.models.ssm import SSM
 from recollect.models.tcn import TCN
+from recollect.regression import RegressionLayer
+from recollect.regression.catalog import CATALOG
 
 MIXERS: dict[str, type[nn.Module]] = {
     "rnn": RNN,
@@ -21,3 +26,11 @@ MIXERS: dict[str, type[nn.Module]] = {
     "lru": LRU,
     "attention": Attention,
 }
+
+LAYERS: dict[str, Callable[..., nn.Module]] = {"regression": RegressionLayer, **CATALOG}
+"""Regression layers: any composition, and the named ones. Where both registries have a name, `MIXERS` wins."""
+
+
+def known_mixers() -> dict[str, Callable[..., Any]]:
+    """Every mixer that a config can name."""
+    return {**LAYERS, **MIXERS}

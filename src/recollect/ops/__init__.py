@@ -15,6 +15,7 @@ from recollect.ops.linear_attn import linear_attn
 from recollect.ops.local_linear_attn import local_linear_attn
 from recollect.ops.local_polynomial_attn import local_polynomial_attn
 from recollect.ops.longhorn import longhorn
+from recollect.ops.memory_attn import MemoryState, memory_attn
 from recollect.ops.mesa import mesa, mesa_residual
 from recollect.ops.momentum_delta_rule import momentum_delta_rule
 from recollect.ops.parallax import parallax
@@ -27,6 +28,7 @@ from recollect.ops.spec import OpSpec
 
 __all__ = [
     "OPS",
+    "MemoryState",
     "OpSpec",
     "delta_rule",
     "forgetting_attn",
@@ -39,6 +41,7 @@ __all__ = [
     "local_linear_attn",
     "local_polynomial_attn",
     "longhorn",
+    "memory_attn",
     "mesa",
     "mesa_residual",
     "momentum_delta_rule",

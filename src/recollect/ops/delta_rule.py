@@ -16,6 +16,7 @@ from recollect.ops.delta_chunks import DeltaChunk, delta_chunks
 from recollect.ops.delta_steps import delta_steps
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.samples import B, H, queries_keys_values, step_sizes
+from recollect.ops.segments import in_segments
 from recollect.ops.spec import OpSpec
 
 
@@ -104,9 +105,16 @@ def _parallel(
 def _chunkwise(
     q: Queries, k: Keys, v: Values, beta: StepSizes, state: HeadState, *, chunk_size: int
 ) -> tuple[Values, HeadState]:
+    """All chunks of a segment at once; between chunks and segments through the state."""
+    return in_segments(_chunks, (q, k, v, beta), state, min(chunk_size, q.shape[1]))
+
+
+def _chunks(
+    q: Queries, k: Keys, v: Values, beta: StepSizes, state: HeadState, size: int
+) -> tuple[Values, HeadState]:
     """The errors written in a chunk by one triangular solve; between chunks through the state."""
     length = q.shape[1]
-    q, k, v, beta = (split_chunks(x, min(chunk_size, length)) for x in (q, k, v, beta))
+    q, k, v, beta = (split_chunks(x, size) for x in (q, k, v, beta))
     step = beta.unsqueeze(-1)
     reads, undecayed = step * k, torch.ones_like(k[..., 0, :1])
     chunks = DeltaChunk((q @ k.mT).tril(), reads @ k.mT, queries=q, reads=reads, writes=k, decay=undecayed)

@@ -21,6 +21,7 @@ from recollect.ops.delta_chunks import chunks_under_head_decay, delta_chunks
 from recollect.ops.delta_steps import delta_steps
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.samples import B, H, K, V, log_decay, normal, step_sizes, unit
+from recollect.ops.segments import in_segments
 from recollect.ops.spec import OpSpec
 
 _NUM_SAMPLE_STEPS = 2
@@ -130,9 +131,15 @@ def _parallel(
 def _chunkwise(
     q: Queries, k: _Keys, v: _Values, g: HeadDecay, beta: _StepSizes, state: HeadState, *, chunk_size: int
 ) -> tuple[Values, HeadState]:
+    """All chunks of a segment at once; between chunks and segments through the state."""
+    return in_segments(_chunks, (q, k, v, g, beta), state, min(max(1, chunk_size // k.shape[2]), q.shape[1]))
+
+
+def _chunks(
+    q: Queries, k: _Keys, v: _Values, g: HeadDecay, beta: _StepSizes, state: HeadState, size: int
+) -> tuple[Values, HeadState]:
     """The errors written in a chunk by one triangular solve; between chunks through the state."""
     length, steps = k.shape[1:3]
-    size = min(max(1, chunk_size // steps), length)
     q, g = (split_chunks(x, size) for x in (q, g))
     k, v, beta = (split_chunks(rearrange(x, "b t s ... -> b (t s) ..."), size * steps) for x in (k, v, beta))
     chunks = chunks_under_head_decay(q, k, g, beta)

@@ -16,6 +16,7 @@ from recollect.ops.chunks import carry, merge_chunks, split_chunks
 from recollect.ops.decayed_scores import chunk_length, decayed_scores
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.samples import B, H, K, log_decay, queries_keys_values
+from recollect.ops.segments import in_segments
 from recollect.ops.spec import OpSpec
 
 
@@ -108,9 +109,15 @@ def _parallel(
 def _chunkwise(
     q: Queries, k: Keys, v: Values, g: ChannelDecay, state: HeadState, *, chunk_size: int
 ) -> tuple[Values, HeadState]:
+    """All chunks of a segment at once; between chunks and segments through the state."""
+    return in_segments(_chunks, (q, k, v, g), state, chunk_length(min(chunk_size, q.shape[1])))
+
+
+def _chunks(
+    q: Queries, k: Keys, v: Values, g: ChannelDecay, state: HeadState, size: int
+) -> tuple[Values, HeadState]:
     """Inside a chunk as attention with decayed scores; between chunks through the state."""
     length = q.shape[1]
-    size = chunk_length(min(chunk_size, length))
     q, k, v, g = (split_chunks(x, size) for x in (q, k, v, g))
     scores, queries, keys, decay = decayed_scores(q.unsqueeze(-2), k, g)
     before, state = carry(decay, keys.mT @ v, state)

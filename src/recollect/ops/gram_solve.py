@@ -92,9 +92,12 @@ def residual_of_growth(
 ) -> ChunkScalars:
     """Relative residuals of `solve_growth` with a fixed ridge."""
     factor = factor_for(growth)
-    product = _Product(growth, factor.between)
     return conjugate_gradient(
-        product, q, lambda x: solve_once(factor, x), tolerance=tolerance, max_iterations=max_iterations
+        _Product(growth),
+        q,
+        lambda x: solve_once(factor, x),
+        tolerance=tolerance,
+        max_iterations=max_iterations,
     )[1]
 
 
@@ -157,9 +160,9 @@ def inverse_of(matrix: Float[Tensor, "*batch K K"]) -> Float[Tensor, "*batch K K
 class _Product:
     """`x -> M_t x_t` for every position of every chunk, without forming any `M_t`."""
 
-    def __init__(self, growth: Growth, between: ChunkPairs) -> None:
+    def __init__(self, growth: Growth) -> None:
         self.keys, importance, total, self.gram, self.ridge = growth
-        self.weights = between * importance[..., None, :]
+        self.weights = decay_between(total) * importance[..., None, :]
         self.kept = total.exp()[..., None]
 
     def __call__(self, x: ChunkKeys) -> ChunkKeys:
@@ -185,7 +188,7 @@ class _Solve(torch.autograd.Function):
         factor = ChunkFactor(whiten, rows, inner, between, kept)
         if ridge is None:
             return solve_refined(factor, q)
-        product = _Product(Growth(keys, importance, total, gram, ridge), decay_between(total))
+        product = _Product(Growth(keys, importance, total, gram, ridge))
         return solve_by_conjugate_gradient(
             product, q, lambda x: solve_once(factor, x), tolerance=tolerance, max_iterations=max_iterations
         )

@@ -18,6 +18,7 @@ from recollect.ops.delta_chunks import DeltaChunk, delta_chunks
 from recollect.ops.delta_steps import delta_steps
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.samples import B, H, K, log_decay, queries_keys_values, step_sizes
+from recollect.ops.segments import in_segments
 from recollect.ops.spec import OpSpec
 
 
@@ -108,9 +109,15 @@ def _parallel(
 def _chunkwise(
     q: Queries, k: Keys, v: Values, g: ChannelDecay, beta: StepSizes, state: HeadState, *, chunk_size: int
 ) -> tuple[Values, HeadState]:
+    """All chunks of a segment at once; between chunks and segments through the state."""
+    return in_segments(_chunks, (q, k, v, g, beta), state, chunk_length(min(chunk_size, q.shape[1])))
+
+
+def _chunks(
+    q: Queries, k: Keys, v: Values, g: ChannelDecay, beta: StepSizes, state: HeadState, size: int
+) -> tuple[Values, HeadState]:
     """The errors written in a chunk by one triangular solve; between chunks through the state."""
     length = q.shape[1]
-    size = chunk_length(min(chunk_size, length))
     q, k, v, g, beta = (split_chunks(x, size) for x in (q, k, v, g, beta))
     step = beta.unsqueeze(-1)
     block = decayed_scores(torch.stack([q, step * k], dim=-2), k, g)

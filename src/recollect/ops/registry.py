@@ -11,6 +11,7 @@ from recollect.ops.linear_attn import SPEC as LINEAR_ATTN
 from recollect.ops.local_linear_attn import SPEC as LOCAL_LINEAR_ATTN
 from recollect.ops.local_polynomial_attn import SPEC as LOCAL_POLYNOMIAL_ATTN
 from recollect.ops.longhorn import SPEC as LONGHORN
+from recollect.ops.memory_attn import SPEC as MEMORY_ATTN
 from recollect.ops.mesa import SPEC as MESA
 from recollect.ops.momentum_delta_rule import SPEC as MOMENTUM_DELTA_RULE
 from recollect.ops.parallax import SPEC as PARALLAX
@@ -32,6 +33,7 @@ OPS: dict[str, OpSpec] = {
     "local_linear_attn": LOCAL_LINEAR_ATTN,
     "local_polynomial_attn": LOCAL_POLYNOMIAL_ATTN,
     "longhorn": LONGHORN,
+    "memory_attn": MEMORY_ATTN,
     "mesa": MESA,
     "momentum_delta_rule": MOMENTUM_DELTA_RULE,
     "parallax": PARALLAX,

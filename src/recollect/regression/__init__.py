@@ -3,6 +3,9 @@
 The space of Wang, Shi, Fox 2025 (arXiv:2501.12352).
 """
 
+from recollect.regression.description import Description
+from recollect.regression.diagnosis import Diagnosis, diagnose
+from recollect.regression.features import FEATURES
 from recollect.regression.function_classes import (
     MLP,
     KernelRidge,
@@ -11,6 +14,7 @@ from recollect.regression.function_classes import (
     LocalLinear,
     LocalPolynomial,
 )
+from recollect.regression.layer import LayerState, RegressionLayer
 from recollect.regression.optimizers import Exact, OneStep, Sgd
 from recollect.regression.weights import (
     ConstantDecay,
@@ -24,21 +28,27 @@ from recollect.regression.weights import (
 )
 
 __all__ = [
+    "FEATURES",
     "MLP",
     "ConstantDecay",
+    "Description",
+    "Diagnosis",
     "Exact",
     "GatedDecay",
     "Importance",
     "KernelRidge",
+    "LayerState",
     "Linear",
     "LocalConstant",
     "LocalLinear",
     "LocalPolynomial",
     "Memory",
     "OneStep",
+    "RegressionLayer",
     "Sgd",
     "Similarity",
     "Uniform",
     "WeightProduct",
     "Window",
+    "diagnose",
 ]

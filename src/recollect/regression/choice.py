@@ -1,6 +1,8 @@
 """Which op solves a composition; the general path where none does."""
 
+from recollect.regression.cache_solvers import kernel_sum_solver, local_solver
 from recollect.regression.function_classes import (
+    KernelRidge,
     Linear,
     LocalConstant,
     LocalLinear,
@@ -56,14 +58,32 @@ def _op(composition: Composition) -> Solver | None:
             return least_squares_solver(composition)
         case Linear(), Sgd() if composition.is_multiplicative:
             return _online(composition, composition.optimizer)
+        case KernelRidge(), OneStep(retrieve="after"):
+            only_kernel = composition.similarity is None and composition.memory is None
+            return kernel_sum_solver(composition) if only_kernel else None
+        case ((LocalConstant() | LocalLinear() | LocalPolynomial()), (Exact() | OneStep())):
+            return _local(composition)
     return None
 
 
 def _one_step(composition: Composition) -> Solver | None:
     if composition.is_multiplicative:
         return linear_solver(composition)
-    only_memory = composition.window is None and composition.similarity is None
-    return memory_solver(composition) if only_memory and composition.decay == "none" else None
+    only_age = composition.similarity is None and composition.decay == "none"
+    one_of_two = (composition.memory is None) != (composition.window is None)
+    return memory_solver(composition) if only_age and one_of_two else None
+
+
+def _local(composition: Composition) -> Solver | None:
+    """Weights by similarity in a local class; the ops have one ridge a head, and answer after learning."""
+    if composition.similarity is None or composition.memory is not None:
+        return None
+    function, optimizer = composition.function_class, composition.optimizer
+    if isinstance(optimizer, OneStep):
+        return local_solver(composition) if optimizer.retrieve == "after" else None
+    assert isinstance(optimizer, Exact)
+    solves_slopes = not isinstance(function, LocalConstant) and function != LocalLinear(slope="learned")
+    return None if solves_slopes and optimizer.learned else local_solver(composition)
 
 
 def _online(composition: Composition, optimizer: Sgd) -> Solver | None:

@@ -25,11 +25,12 @@ class Diagnosis:
 
     Attributes:
         residual: $\lVert v_t - m_t(k_t) \rVert$, of the association of each position after it was learned.
-        condition_number: of the weighted second moments of what the class is linear in, with the prior of an exact
-            linear class; infinite where they are singular. For networks and kernels, of the keys'.
-        effective_sample_size: $(\sum_i w_i)^2 / \sum_i w_i^2$, how many associations count.
-        leverage: $\phi(q)^\top (\sum_i w_i \phi(k_i) \phi(k_i)^\top + \text{prior})^{+} \phi(q)$: the larger, the
-            less the associations say about this query.
+        condition_number: of the weighted second moments of what the class is linear in (for networks and
+            kernels, of the keys), with the prior of an exact linear class; infinite where they are singular.
+        effective_sample_size: $(\sum_i w_i)^2 / \sum_i w_i^2$, how many associations count; decays per key
+            channel, which are no weights of associations, are left out.
+        leverage: $\phi(q)^\top (\sum_i w_i \phi(k_i) \phi(k_i)^\top + \text{prior})^{+} \phi(q)$: the larger,
+            the less the associations say about this query.
         solver_residual: relative residual of the iterative solver, or `None` where there is none.
     """
 
@@ -43,8 +44,8 @@ class Diagnosis:
         lines = []
         for name, values in vars(self).items():
             if values is not None:
-                low, middle, high = values.flatten().double().quantile(
-                    torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)
+                low, middle, high = (
+                    values.flatten().double().quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64))
                 )
                 lines.append(f"{name.replace('_', ' '):<22} {middle:.3g}  (5 % {low:.3g}, 95 % {high:.3g})")
         return "\n".join(lines)
@@ -54,7 +55,7 @@ class Diagnosis:
 def diagnose(layer: RegressionLayer, x: Sequence) -> Diagnosis:
     """Residuals, condition, effective sample size and leverage of a layer's regression on a sequence.
 
-    Looks at the weights of all associations for all queries: O(T^2 (K^2 + V)), for inspection, not for training.
+    Looks at the weights of all associations for all queries: O(T^2 K^2), for inspection, not for training.
 
     Args:
         layer: any regression layer.

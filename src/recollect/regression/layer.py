@@ -255,7 +255,7 @@ class RegressionLayer(nn.Module):
             values = values + present * associations.v
         if self.skip is not None:
             values = values + self.skip * associations.v
-        if self.turns_values and self.rotation is not None:
+        if self.turns_values and self.rotation is not None and isinstance(angle, Tensor):
             values = self.rotation.answers(x, values, angle)
         y = self.project_out(self.output(values, x))
         return y if self.input_skip is None else y + self.input_skip * x, state._replace(regression=solved)
@@ -266,9 +266,11 @@ class RegressionLayer(nn.Module):
         q, k, v = projected.q, projected.k, projected.v
         if self.qk_norm:
             q, k = _unit(q), _unit(k)
-        if self.rotation is not None and self.turns_values:
+        if self.rotation is None or not isinstance(angle, Tensor):
+            return q, k, v, angle
+        if self.turns_values:
             v, angle = self.rotation.values(projected.stream, v, angle)
-        elif self.rotation is not None:
+        else:
             q, k, angle = self.rotation(projected.stream, q, k, angle)
         return q, k, v, angle
 

@@ -1,6 +1,7 @@
 """A memory function as regression weights: a sum of exponentials, or the values themselves."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ class MemoryWeights:
         return f"{len(self.sum.poles)} exponentials, {kind}"
 
 
+@lru_cache(maxsize=128)
 def memory_weights(config: Memory) -> MemoryWeights:
     """The fewest exponentials that reach the tolerance, else the values.
 

@@ -20,7 +20,9 @@ from recollect.ops import (
     simple_gla,
 )
 from recollect.ops.least_squares import LeastSquaresState
+from recollect.ops.memory_attn import MemoryState
 from recollect.ops.momentum_delta_rule import MomentumState
+from recollect.regression.memory_weights import memory_weights
 from recollect.regression.optimizers import Exact, Sgd
 from recollect.regression.problem import Associations, Composition, Constants, HeadSizes
 from recollect.regression.solver import Solver, State
@@ -114,58 +116,46 @@ def least_squares_solver(composition: Composition) -> Solver:
 
 
 def memory_solver(composition: Composition) -> Solver:
-    """One step from zero with weights that are a memory function, as a sum of exponentials."""
+    """One step from zero with a memory function or a window as weights: exponentials, or values by age."""
+    memory = None if composition.memory is None else memory_weights(composition.memory)
+    found = None if memory is None else memory.sum
+    poles = 0 if found is None else len(found.poles)
+    num_taps = composition.window or 0 if memory is None else len(memory.taps)
+    kept = num_taps - 1 if found is None else 0
 
     def arguments(a: Associations, c: Constants) -> dict[str, Any]:
-        assert c.poles is not None
-        assert c.residues is not None
-        heads = a.q.shape[2]
-        poles, residues = (x.expand(heads, -1) for x in (c.poles, c.residues))
+        heads, none = a.q.shape[2], a.q.new_zeros(0)
+        ends = found is None
+        taps = a.q.new_ones(kept + 1) if c.taps is None else c.taps
         return {
-            "q": a.q, "k": weighted(a.k, a.log_importance), "v": a.v, "poles": poles, "residues": residues
-        }  # fmt: skip
+            "q": a.q,
+            "k": weighted(a.k, a.log_importance),
+            "v": a.v,
+            "poles": (none if c.poles is None else c.poles).expand(heads, -1),
+            "residues": (none if c.residues is None else c.residues).expand(heads, -1),
+            "taps": taps.expand(heads, -1) if ends else None,
+        }
 
     def initial_state(batch_size: int, sizes: HeadSizes, constants: Constants, like: Tensor) -> State:
-        assert constants.poles is not None
-        shape = (batch_size, sizes.num_heads, len(constants.poles), sizes.key_dim, sizes.value_dim)
-        return like.new_zeros(shape, dtype=constants.poles.dtype)
+        H, K, V = sizes.num_heads, sizes.key_dim, sizes.value_dim
+        dtype = like.dtype if constants.poles is None else constants.poles.dtype
+        return MemoryState(
+            like.new_zeros(batch_size, H, poles, K, V, dtype=dtype),
+            like.new_zeros(batch_size, kept, H, K),
+            like.new_zeros(batch_size, kept, H, V),
+        )
 
-    del composition
     return Solver(
         name="ops.memory_attn",
         forms=CHUNKED,
         read=reader(memory_attn, arguments),
         initial_state=initial_state,
-        state_size=lambda sizes, length: 0,
-        cost="T (C + P K) V",
+        # Poles are complex numbers here, two scalars each.
+        state_size=lambda sizes, length: (
+            2 * poles * matrix_size(sizes) + kept * sizes.num_heads * (sizes.key_dim + sizes.value_dim)
+        ),
+        cost=f"T (C (K + V) + {2 * poles} K V)" if poles else f"T (C + {kept + 1}) (K + V)",
     )
-
-
-def local_solver(composition: Composition) -> Solver:
-    """The exact fit of a polynomial around each query."""
-    function, similarity = composition.function_class, composition.similarity
-    assert similarity is not None
-    window = composition.window
-    kernel = {"kernel": similarity.kernel, "window": window}
-
-    def arguments(a: Associations, c: Constants) -> dict[str, Any]:
-        weights = {"bandwidth": c.bandwidth, "g": a.g, "log_importance": a.log_importance}
-        taken = {"q": a.q, "k": a.k, "v": a.v, **kernel, **weights}
-        match function:
-            case LocalLinear(slope="learned"):
-                return taken | {"r": a.slope}
-            case LocalLinear():
-                return taken | {"ridge": c.ridge}
-            case LocalPolynomial():
-                return taken | {"ridge": c.ridge, "degree": function.degree}
-        return taken
-
-    op: Callable[..., Any] = kernel_attn
-    if isinstance(function, LocalLinear):
-        op = parallax if function.slope == "learned" else local_linear_attn
-    elif isinstance(function, LocalPolynomial):
-        op = local_polynomial_attn
-    return _cache_solver(op, arguments, window)
 
 
 def weighted(k: Tensor, log_importance: Tensor | None) -> Tensor:
@@ -184,8 +174,8 @@ def matrix_size(sizes: HeadSizes) -> int:
     return sizes.num_heads * sizes.key_dim * sizes.value_dim
 
 
-def reader(op: Callable[..., Any], arguments: Arguments, scale: float = 1.0) -> Any:
-    """An op as `Solver.read`."""
+def reader(op: Callable[..., Any], arguments: Arguments, scale: float | None = 1.0) -> Any:
+    """An op as `Solver.read`; `scale` is its factor of the queries."""
 
     def read(a: Associations, c: Constants, state: State | None, form: str | None) -> tuple[Tensor, State]:
         chosen = {} if form is None else {"form": form}

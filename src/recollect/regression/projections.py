@@ -52,6 +52,8 @@ class Projections(nn.Module):
         activation: applied to queries, keys and values after it; `silu_qk` spares the values.
     """
 
+    unit_key: Tensor
+
     def __init__(
         self,
         dim: int,

@@ -69,7 +69,7 @@ class Signals(nn.Module):
         return Gates(
             g=g,
             key_factor=factor,
-            log_importance=sum(importances[1:], importances[0]) if importances else None,
+            log_importance=torch.stack(importances).sum(0) if importances else None,
             step=step,
             momentum=None if self.momentum is None else self.momentum(stream),
             slope=None if self.slope is None else self.slope(stream).unflatten(-1, (num_heads, -1)),

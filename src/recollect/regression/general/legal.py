@@ -20,7 +20,8 @@ def refuse(composition: Composition, sizes: HeadSizes) -> None:
         >>> from recollect.regression import MLP, Exact, Uniform
         >>> refuse(Composition(Uniform(), MLP(), Exact()), HeadSizes(1, 2, 2))
         Traceback (most recent call last):
-        recollect.core.errors.ConfigError: MLP x Exact: a network has no minimiser in closed form; ...
+        recollect.core.errors.ConfigError: MLP x Exact: a network has no minimiser in closed form; take
+        Sgd(...) or OneStep() with MLP, or Linear, KernelRidge or a local class with Exact.
     """
     reason = (
         _of_network(composition, sizes)
@@ -55,7 +56,7 @@ def _of_network(composition: Composition, sizes: HeadSizes) -> str | None:
     if isinstance(optimizer, Sgd) and optimizer.rule != "explicit":
         return (
             f"MLP x Sgd(rule={optimizer.rule!r}): the rule holds for models that are linear in their "
-            f"parameters, and a network is not; take rule='explicit', or Linear, KernelRidge or a local class."
+            f"parameters, and a network is not; take rule='explicit', or Linear, KernelRidge, a local class."
         )
     if network.residual and sizes.key_dim != sizes.value_dim:
         return (
