@@ -194,7 +194,7 @@ def named(composition):
 
 @pytest.mark.parametrize("composition", GRID, ids=named)
 def test_every_composition_runs_as_a_causal_recurrence_or_is_refused(composition):
-    length, at, sizes = 5, 2, (1, 2, 3, 3)
+    length, at, sizes = 5, 3, (1, 2, 3, 3)
     heads = HeadSizes(*sizes[1:])
     if means_nothing(composition):
         with pytest.raises(ConfigError, match="; take "):
@@ -539,6 +539,25 @@ def test_a_window_is_a_sequence_that_starts_where_the_window_does(function_class
         alone = cut(a, max(t - size + 1 - shift, 0), t + 1, n)
         expected, _ = online_loop(plain).read(alone, constants, None, None)
         torch.testing.assert_close(got[:, t], expected[:, -1], **exact)
+
+
+def test_a_minibatch_also_starts_where_the_sight_of_a_query_does(rng, exact):
+    config = MLP(depth=1)
+    composition = composed(GatedDecay() * Window(size=4), config, Sgd(minibatch=3))
+    a, constants = posed(composition, rng, 7)
+    got, _ = per_query_loop(composition).read(a, constants, None, None)
+    for t in range(7):
+        first, network = max(t - 3, 0), Network(constants, config, head=2)
+        parts = [part.detach() for part in network.parts]
+        for i in range(first, t + 1):
+            parts = [a.g[1, i, 2].exp() * part for part in parts]
+            if i % 3 == 0 or i == first:
+                anchor = parts
+            W, c = anchor
+            residual = a.k[1, i, 2] @ W + c - a.v[1, i, 2]
+            gradients = torch.outer(a.k[1, i, 2], residual), residual
+            parts = [part - a.step[1, i, 2] * x for part, x in zip(parts, gradients, strict=True)]
+        torch.testing.assert_close(got[1, t, 2], a.q[1, t, 2] @ parts[0] + parts[1], **exact)
 
 
 def test_descent_on_a_local_constant_is_a_chain_of_means(rng, exact):

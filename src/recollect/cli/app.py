@@ -43,6 +43,7 @@ class Category(StrEnum):
     memory = "memory"
     tasks = "tasks"
     models = "models"
+    layers = "layers"
     studies = "studies"
 
 
@@ -129,7 +130,7 @@ def list_entries(
     category: Annotated[Category | None, typer.Argument(help="One kind only.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List memory functions, tasks, models and studies; `recollect show NAME` tells more of one."""
+    """List memory functions, tasks, models, layers and studies; `recollect show NAME` tells more of one."""
     from recollect.cli.listing import list_command
 
     list_command([category.value] if category else [c.value for c in Category], as_json=as_json)

@@ -1,15 +1,16 @@
 """The entries that `list` and `show` know, by category, each with its documentation."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from recollect.memory import FAMILIES
-from recollect.models import MIXERS
+from recollect.models import LAYERS, MIXERS
 from recollect.studies import STUDIES, find_study
 from recollect.tasks import TASKS
 
 
-def _documented(registry: dict[str, type]) -> dict[str, str]:
+def _documented(registry: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
     return {name: inspect.cleandoc(entry.__doc__ or "") for name, entry in registry.items()}
 
 
@@ -21,6 +22,7 @@ CATEGORIES: dict[str, Callable[[], dict[str, str]]] = {
     "memory": lambda: _documented(FAMILIES),
     "tasks": lambda: _documented(TASKS),
     "models": lambda: _documented(MIXERS),
+    "layers": lambda: _documented(LAYERS),
     "studies": _studies,
 }
 

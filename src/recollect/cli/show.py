@@ -10,9 +10,10 @@ from rich.table import Table
 
 from recollect.cli.console import out
 from recollect.cli.entries import CATEGORIES
+from recollect.cli.layers import find_layer
 from recollect.core import ConfigError, suggestion
 from recollect.memory import FAMILIES
-from recollect.models import MIXERS, MixerFacts, mixer_facts
+from recollect.models import LAYERS, MIXERS, MixerFacts, mixer_facts
 from recollect.studies import DEFAULT_URL, STUDIES, Record, Store, find_study
 from recollect.tasks import TASKS
 
@@ -41,15 +42,16 @@ def _entry(name: str) -> dict[str, Any] | None:
         return {"memory function": name, "about": _text("memory", name), "options": _fields(FAMILIES[name])}
     if name in TASKS:
         return {"task": name, "about": _text("tasks", name), "options": _fields(TASKS[name])}
-    if name in MIXERS:
+    if name in MIXERS or name in LAYERS:
         facts = mixer_facts(name)
         options = [
             {"option": o.name, "type": o.type, "default": "required" if o.required else str(o.default)}
             for o in facts.options
         ]
         return {
-            "model": name,
+            "model" if name in MIXERS else "layer": name,
             "about": facts.description,
+            **_composition(name),
             "state size": _state(facts),
             "receptive field": facts.receptive_field or "unbounded",
             "linear and time-invariant": facts.is_lti,
@@ -60,6 +62,12 @@ def _entry(name: str) -> dict[str, Any] | None:
         size = {"runs": len(study.runs()), "seeds": study.seeds}
         return {"study": name, **size, "definition": study.model_dump(mode="json")}
     return None
+
+
+def _composition(name: str) -> dict[str, str]:
+    """A named regression layer at dim 32, as it describes itself."""
+    layer = find_layer(name)
+    return {} if layer is None else {"at dim 32": str(layer.describe())}
 
 
 def _stored_run(prefix: str, url: str) -> dict[str, Any]:

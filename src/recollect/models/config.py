@@ -57,7 +57,8 @@ class ModelConfig(Config):
         fields = options_model(mixer_factory(self.mixer), self.mixer).model_fields
         name = self.mixer.rpartition(":")[2]
         distinct = {k: v for k, v in self.options.items() if k not in fields or fields[k].default != v}
-        return f"{name}({', '.join(f'{k}={v}' for k, v in distinct.items())})" if distinct else name
+        shown = (f"{key}={_short(value)}" for key, value in distinct.items())
+        return f"{name}({', '.join(shown)})" if distinct else name
 
     def build(self, input_size: int, output_size: int, seed: int) -> SequenceModel:
         """The model, with parameters that depend on `seed` alone.
@@ -95,6 +96,11 @@ class ModelConfig(Config):
         if not isinstance(mixer, nn.Module):
             raise ConfigError(f"{self.mixer}: expected a torch.nn.Module, got {type(mixer).__name__}.")
         return mixer
+
+
+def _short(value: JsonValue) -> JsonValue:
+    """An option in a title: of a nested value only what kind it is."""
+    return value.get("kind", value) if isinstance(value, dict) else value
 
 
 def mixer_factory(name: str) -> Factory:

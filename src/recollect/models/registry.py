@@ -28,7 +28,7 @@ MIXERS: dict[str, type[nn.Module]] = {
 }
 
 LAYERS: dict[str, Callable[..., nn.Module]] = {"regression": RegressionLayer, **CATALOG}
-"""Regression layers: any composition, and the named ones. Where both registries have a name, `MIXERS` wins."""
+"""Regression layers: any composition, and the named ones. A name in both registries is `MIXERS`'s."""
 
 
 def known_mixers() -> dict[str, Callable[..., Any]]:

@@ -80,8 +80,7 @@ def solve_growth(
     Exact without a fixed ridge; else by conjugate gradients, for which the last two arguments are.
 
     Raises:
-        torch.linalg.LinAlgError: without a fixed ridge, where less than one digit of an answer would be
-        right.
+        torch.linalg.LinAlgError: without a fixed ridge, where not one digit of an answer would be right.
     """
     factor = factor_for(growth)
     return _Solve.apply(q, *growth, *factor, tolerance, max_iterations)
@@ -108,7 +107,8 @@ def factor_for(growth: Growth) -> ChunkFactor:
         factor = chunk_factor(growth)
         _refuse_rounding(growth, factor)
         return factor
-    size = torch.diagonal(growth.gram, dim1=-2, dim2=-1).amax(-1, keepdim=True)
+    written = (growth.keys.square() * growth.importance[..., None]).sum(-2)
+    size = (torch.diagonal(growth.gram, dim1=-2, dim2=-1) + written).amax(-1, keepdim=True)
     rounding = 4 * growth.gram.shape[-1] * torch.finfo(size.dtype).eps * size
     prior = growth.gram + torch.diag_embed(growth.ridge[..., 0, :] + rounding)
     return chunk_factor(growth._replace(gram=prior, total=_gentle(growth.total)))

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recollect.core.shapes import HeadDecay, Keys, Queries, Values
-from recollect.ops.associations import Associations, no_associations
-from recollect.ops.dispatch import dispatch, key_scale
-from recollect.ops.local_regression import check_window, local_forms, or_zeros
+from recollect.ops.associations import Associations
+from recollect.ops.dispatch import key_scale
+from recollect.ops.local_regression import local_forms, read_locally
 from recollect.ops.samples import B, H, log_decay, normal, queries_keys_values
 from recollect.ops.similarity import (
     PerHead,
@@ -52,24 +52,21 @@ def kernel_attn(
 ) -> tuple[Values, Associations | None]:
     r"""Nadaraya-Watson regression: $o_t = \sum_i w_i^{(t)} v_i / \sum_i w_i^{(t)}$.
 
-    Work O(T^2 (K + V)) per head. Memory of the chunkwise form O(T C) without gradients and O(T^2) with them;
-    with a window O(T (C + window)), and work alike. A query for which every similarity is 0 (`compact`, no
-    key within the bandwidth) is answered by 0.
+    Work O(T^2 (K + V)) per head, memory of the chunkwise form O(T C) without gradients and O(T^2) with them;
+    both O(T (C + window)) with a window. A query whose similarities are all 0 (`compact`) is answered by 0.
 
     Args:
         q: queries.
         k: keys.
         v: values.
-        kernel: similarity of query and key: `exponential`, `gaussian`, `laplace`, `polynomial` or `compact`
-            (`recollect.ops.similarity` has the equations).
+        kernel: `exponential`, `gaussian`, `laplace`, `polynomial` or `compact` (see `ops.similarity`).
         bandwidth: $h > 0$, a number or `(H,)`; inner products are divided by it, too.
         power: exponent of `polynomial`, positive and even.
         g: logarithm of the decay of earlier weights, at most 0; no decay if `None`.
         log_importance: logarithm $b$ of how much an association counts; all alike if `None`.
         window: how many associations count, the present one included; all if `None`.
         normalise: divide by the sum of the weights.
-        scale: factor of inner products (`exponential`, `polynomial`), `K**-0.5` if `None`; distances do not
-            have it.
+        scale: factor of inner products (`exponential`, `polynomial`; not of distances), `K**-0.5` if `None`.
         initial_state: associations before the first position, none if `None`.
         output_final_state: return the associations after the last position instead of `None`.
         cu_seqlens: boundaries of packed sequences (batch of one), `(num_sequences + 1,)`.
@@ -88,20 +85,11 @@ def kernel_attn(
         >>> kernel_attn(k, k, k, kernel="compact", bandwidth=1.0)[0].flatten()  # no neighbour but itself
         tensor([0., 1.])
     """
-    check_window(window)
-    return dispatch(
-        FORMS,
-        form,
-        (q, k, v, or_zeros(g, k), or_zeros(log_importance, k)),
-        lambda batch: no_associations(batch, k, v),
-        initial_state=initial_state,
-        output_final_state=output_final_state,
-        cu_seqlens=cu_seqlens,
-        chunk_size=chunk_size,
-        window=window,
-        kernel=similarity(kernel, key_scale(scale, q), bandwidth, power),
-        normalise=normalise,
-    )
+    weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
+    return read_locally(
+        FORMS, form, (q,), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        window=window, chunk_size=chunk_size, kernel=weights, normalise=normalise,
+    )  # fmt: skip
 
 
 def _definition(

@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recollect.core.shapes import HeadDecay, Keys, Queries, Values
-from recollect.ops.associations import Associations, no_associations
-from recollect.ops.dispatch import dispatch, key_scale
+from recollect.ops.associations import Associations
+from recollect.ops.dispatch import key_scale
 from recollect.ops.local_fit import (
     check_ridge,
     intercept,
@@ -29,7 +29,7 @@ from recollect.ops.local_fit import (
     symmetric,
     tilted_mean,
 )
-from recollect.ops.local_regression import check_window, local_forms, or_zeros
+from recollect.ops.local_regression import local_forms, read_locally
 from recollect.ops.samples import B, H, log_decay, normal, queries_keys_values
 from recollect.ops.similarity import (
     PerHead,
@@ -60,7 +60,7 @@ def local_linear_attn(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     form: str = "chunkwise",
-    chunk_size: int = 128,
+    chunk_size: int = 256,
 ) -> tuple[Values, Associations | None]:
     r"""Local linear regression: $o_t = c$ of the $c + A^\top (k - q_t)$ that fits best near the query.
 
@@ -72,12 +72,7 @@ def local_linear_attn(
         k: keys.
         v: values.
         ridge: $\lambda > 0$ on the slope $A$, not on $c$; a number or `(H,)`.
-        kernel: similarity of query and key: `exponential`, `gaussian`, `laplace`, `polynomial` or `compact`.
-        bandwidth: $h > 0$, a number or `(H,)`; inner products are divided by it, too.
-        power: exponent of `polynomial`, positive and even.
-        g: logarithm of the decay of earlier weights, at most 0; no decay if `None`.
-        log_importance: logarithm of how much an association counts; all alike if `None`.
-        window: how many associations count, the present one included; all if `None`.
+        kernel, bandwidth, power, g, log_importance, window: they make the weights, as in `kernel_attn`.
         scale: factor of inner products in the similarity, `K**-0.5` if `None`.
         initial_state: associations before the first position, none if `None`.
         output_final_state: return the associations after the last position instead of `None`.
@@ -98,21 +93,12 @@ def local_linear_attn(
         >>> local_linear_attn(q, k, 2 * k + 1, ridge=1e-9)[0].flatten()[1:].round(decimals=4)
         tensor([11., 11.], dtype=torch.float64)
     """
-    check_window(window)
     check_ridge(ridge)
-    return dispatch(
-        FORMS,
-        form,
-        (q, k, v, or_zeros(g, k), or_zeros(log_importance, k)),
-        lambda batch: no_associations(batch, k, v),
-        initial_state=initial_state,
-        output_final_state=output_final_state,
-        cu_seqlens=cu_seqlens,
-        chunk_size=chunk_size,
-        window=window,
-        kernel=similarity(kernel, key_scale(scale, q), bandwidth, power),
-        ridge=ridge,
-    )
+    weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
+    return read_locally(
+        FORMS, form, (q,), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        window=window, chunk_size=chunk_size, kernel=weights, ridge=ridge,
+    )  # fmt: skip
 
 
 def _definition(

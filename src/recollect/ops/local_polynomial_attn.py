@@ -15,15 +15,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recollect.core.shapes import HeadDecay, Keys, Queries, Values
-from recollect.ops.associations import Associations, no_associations
-from recollect.ops.dispatch import dispatch, key_scale
+from recollect.ops.associations import Associations
+from recollect.ops.dispatch import key_scale
 from recollect.ops.local_fit import (
     check_ridge,
     intercept,
     pair_products,
     solved_slope,
 )
-from recollect.ops.local_regression import check_window, local_forms, or_zeros
+from recollect.ops.local_regression import local_forms, read_locally
 from recollect.ops.samples import B, H, log_decay, normal, queries_keys_values
 from recollect.ops.similarity import (
     PerHead,
@@ -68,12 +68,7 @@ def local_polynomial_attn(
         v: values.
         degree: 0, 1 or 2.
         ridge: $\lambda > 0$ on the coefficients $A$, not on $c$; a number or `(H,)`.
-        kernel: similarity of query and key: `exponential`, `gaussian`, `laplace`, `polynomial` or `compact`.
-        bandwidth: $h > 0$, a number or `(H,)`; inner products are divided by it, too.
-        power: exponent of `polynomial`, positive and even.
-        g: logarithm of the decay of earlier weights, at most 0; no decay if `None`.
-        log_importance: logarithm of how much an association counts; all alike if `None`.
-        window: how many associations count, the present one included; all if `None`.
+        kernel, bandwidth, power, g, log_importance, window: they make the weights, as in `kernel_attn`.
         scale: factor of inner products in the similarity, `K**-0.5` if `None`.
         initial_state: associations before the first position, none if `None`.
         output_final_state: return the associations after the last position instead of `None`.
@@ -94,26 +89,14 @@ def local_polynomial_attn(
         >>> local_polynomial_attn(q, k, k**2, ridge=1e-9)[0].flatten()[-1].round(decimals=4)
         tensor(9., dtype=torch.float64)
     """
-    check_window(window)
     check_ridge(ridge)
     if degree not in (0, 1, 2):
-        raise ValueError(
-            f"degree={degree}: expected 0, 1 or 2; a higher one has K^3 coefficients for each query."
-        )
-    return dispatch(
-        FORMS,
-        form,
-        (q, k, v, or_zeros(g, k), or_zeros(log_importance, k)),
-        lambda batch: no_associations(batch, k, v),
-        initial_state=initial_state,
-        output_final_state=output_final_state,
-        cu_seqlens=cu_seqlens,
-        chunk_size=chunk_size,
-        window=window,
-        kernel=similarity(kernel, key_scale(scale, q), bandwidth, power),
-        degree=degree,
-        ridge=ridge,
-    )
+        raise ValueError(f"degree={degree}: expected 0, 1 or 2; degree 3 has K^3 / 6 coefficients a query.")
+    weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
+    return read_locally(
+        FORMS, form, (q,), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        window=window, chunk_size=chunk_size, kernel=weights, degree=degree, ridge=ridge,
+    )  # fmt: skip
 
 
 def _definition(

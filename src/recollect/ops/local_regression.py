@@ -15,9 +15,9 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from recollect.core.shapes import Keys, Values
-from recollect.ops.associations import Associations, last
-from recollect.ops.dispatch import Form
+from recollect.core.shapes import HeadDecay, Keys, Queries, Values
+from recollect.ops.associations import Associations, last, no_associations
+from recollect.ops.dispatch import Form, dispatch
 from recollect.ops.similarity import Scores
 
 Estimate = Callable[..., Float[Tensor, "B H C V"]]
@@ -50,13 +50,38 @@ def local_forms(definition: Estimate, estimate: Estimate, prepare: Prepare | Non
     }
 
 
-def check_window(window: int | None) -> None:
-    """Refuse a window that holds nothing."""
+def read_locally(
+    forms: dict[str, Form],
+    form: str,
+    queries: tuple[Queries, ...],
+    k: Keys,
+    v: Values,
+    g: HeadDecay | None,
+    log_importance: HeadDecay | None,
+    state: Associations | None,
+    cu_seqlens: Tensor | None,
+    output_final_state: bool,
+    *,
+    window: int | None,
+    **parameters: Any,
+) -> tuple[Values, Associations | None]:
+    """Run one form of an op; `None` for decays and importances is 0, for the state nothing read."""
     if window is not None and window < 1:
         raise ValueError(f"window={window}: expected at least 1, the position itself, or None for all.")
+    return dispatch(
+        forms,
+        form,
+        (*queries, k, v, or_zeros(g, k), or_zeros(log_importance, k)),
+        lambda batch: no_associations(batch, k, v),
+        initial_state=state,
+        output_final_state=output_final_state,
+        cu_seqlens=cu_seqlens,
+        window=window,
+        **parameters,
+    )
 
 
-def or_zeros(x: Float[Tensor, "B T H"] | None, k: Keys) -> Float[Tensor, "B T H"]:
+def or_zeros(x: HeadDecay | None, k: Keys) -> HeadDecay:
     """Logarithms of weights that are all 1 unless given."""
     return k.new_zeros(k.shape[:3]) if x is None else x
 

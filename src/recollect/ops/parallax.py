@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recollect.core.shapes import HeadDecay, Keys, Queries, Values
-from recollect.ops.associations import Associations, no_associations
-from recollect.ops.dispatch import dispatch, key_scale
+from recollect.ops.associations import Associations
+from recollect.ops.dispatch import key_scale
 from recollect.ops.local_fit import tilted_mean
-from recollect.ops.local_regression import check_window, local_forms, or_zeros
+from recollect.ops.local_regression import local_forms, read_locally
 from recollect.ops.samples import B, H, K, log_decay, normal, queries_keys_values
 from recollect.ops.similarity import (
     PerHead,
@@ -59,12 +59,7 @@ def parallax(
         k: keys.
         v: values.
         r: the tilt at each position, `(B, T, H, K)`.
-        kernel: similarity of query and key: `exponential`, `gaussian`, `laplace`, `polynomial` or `compact`.
-        bandwidth: $h > 0$, a number or `(H,)`; inner products are divided by it, too.
-        power: exponent of `polynomial`, positive and even.
-        g: logarithm of the decay of earlier weights, at most 0; no decay if `None`.
-        log_importance: logarithm of how much an association counts; all alike if `None`.
-        window: how many associations count, the present one included; all if `None`.
+        kernel, bandwidth, power, g, log_importance, window: they make the weights, as in `kernel_attn`.
         scale: factor of inner products in the similarity, `K**-0.5` if `None`.
         initial_state: associations before the first position, none if `None`.
         output_final_state: return the associations after the last position instead of `None`.
@@ -84,19 +79,11 @@ def parallax(
         >>> parallax(q, k, k, torch.ones(1, 2, 1, 1))[0].flatten()  # (1.5 * 1 + 0.5 * 2) / 2 at the second
         tensor([1.0000, 1.2500])
     """
-    check_window(window)
-    return dispatch(
-        FORMS,
-        form,
-        (q, r, k, v, or_zeros(g, k), or_zeros(log_importance, k)),
-        lambda batch: no_associations(batch, k, v),
-        initial_state=initial_state,
-        output_final_state=output_final_state,
-        cu_seqlens=cu_seqlens,
-        chunk_size=chunk_size,
-        window=window,
-        kernel=similarity(kernel, key_scale(scale, q), bandwidth, power),
-    )
+    weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
+    return read_locally(
+        FORMS, form, (q, r), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        window=window, chunk_size=chunk_size, kernel=weights,
+    )  # fmt: skip
 
 
 def _definition(

@@ -8,12 +8,14 @@ from torch import Tensor
 from recollect.ops import (
     forgetting_attn,
     kernel_attn,
+    kernel_ridge,
     local_linear_attn,
     local_polynomial_attn,
     parallax,
     softmax_attn,
 )
 from recollect.ops.associations import Associations as Cache
+from recollect.ops.kernel_ridge import KernelRidgeState
 from recollect.regression.function_classes import KernelRidge, LocalLinear, LocalPolynomial
 from recollect.regression.op_solvers import CHUNKED, Arguments, reader
 from recollect.regression.optimizers import OneStep
@@ -65,6 +67,30 @@ def kernel_sum_solver(composition: Composition) -> Solver:
         return {"q": a.q, "k": a.k, "v": a.v, **kernel, **weights}
 
     return _cache_solver(kernel_attn, arguments, "T^2 (K + V)", window)
+
+
+def kernel_ridge_solver(composition: Composition) -> Solver:
+    """The exact minimiser in a kernel class, with the mean ridge of a head."""
+    function = composition.function_class
+    assert isinstance(function, KernelRidge)
+
+    def arguments(a: Associations, c: Constants) -> dict[str, Any]:
+        assert c.ridge is not None
+        kernel = {"kernel": function.kernel, "bandwidth": function.bandwidth, "ridge": c.ridge.mean(-1)}
+        return {"q": a.q, "k": a.k, "v": a.v, "g": a.g, "log_importance": a.log_importance, **kernel}
+
+    def initial_state(batch_size: int, sizes: HeadSizes, constants: Constants, like: Tensor) -> State:
+        cache = _no_associations(batch_size, sizes, constants, like)
+        return KernelRidgeState(cache, like.new_zeros(batch_size, sizes.num_heads))
+
+    return Solver(
+        name="ops.kernel_ridge",
+        forms=("reference", "recurrent", "parallel"),
+        read=reader(kernel_ridge, arguments, scale=None),
+        initial_state=initial_state,
+        state_size=lambda sizes, length: length * _association_size(sizes) + sizes.num_heads,
+        cost="T^3",
+    )
 
 
 def _softmax_solver(composition: Composition) -> Solver:

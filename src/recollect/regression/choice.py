@@ -1,6 +1,7 @@
 """Which op solves a composition; the general path where none does."""
 
-from recollect.regression.cache_solvers import kernel_sum_solver, local_solver
+from recollect.regression.cache_solvers import kernel_ridge_solver, kernel_sum_solver, local_solver
+from recollect.regression.diagonal_solver import diagonal_solver
 from recollect.regression.function_classes import (
     KernelRidge,
     Linear,
@@ -31,7 +32,7 @@ def choose(composition: Composition, sizes: HeadSizes) -> Solver:
         ConfigError: a composition that means nothing; names those that do.
     """
     refuse(composition, sizes)
-    solver = _op(composition)
+    solver = _op(composition, sizes)
     if solver is None:
         solver = _general(composition)
     elif not isinstance(composition.optimizer, Exact) and composition.optimizer.retrieve == "before":
@@ -49,11 +50,11 @@ def _general(composition: Composition) -> Solver:
     return online_loop(composition) if shared else per_query_loop(composition)
 
 
-def _op(composition: Composition) -> Solver | None:
+def _op(composition: Composition, sizes: HeadSizes) -> Solver | None:
     """The op that solves it, if there is one."""
     match composition.function_class, composition.optimizer:
         case Linear(), OneStep():
-            return _one_step(composition)
+            return _one_step(composition, sizes)
         case Linear(), Exact() if composition.is_multiplicative and composition.decay != "channel":
             return least_squares_solver(composition)
         case Linear(), Sgd() if composition.is_multiplicative:
@@ -61,17 +62,23 @@ def _op(composition: Composition) -> Solver | None:
         case KernelRidge(), OneStep(retrieve="after"):
             only_kernel = composition.similarity is None and composition.memory is None
             return kernel_sum_solver(composition) if only_kernel else None
+        case KernelRidge(), Exact(prior=prior) if composition.is_multiplicative:
+            same_prior = prior == "decaying" or composition.decay == "none"
+            return kernel_ridge_solver(composition) if same_prior else None
         case ((LocalConstant() | LocalLinear() | LocalPolynomial()), (Exact() | OneStep())):
             return _local(composition)
     return None
 
 
-def _one_step(composition: Composition) -> Solver | None:
+def _one_step(composition: Composition, sizes: HeadSizes) -> Solver | None:
     if composition.is_multiplicative:
-        return linear_solver(composition)
+        has_lanes = composition.decay != "none" and 1 in (sizes.key_dim, sizes.value_dim)
+        return diagonal_solver() if has_lanes else linear_solver(composition)
     only_age = composition.similarity is None and composition.decay == "none"
     one_of_two = (composition.memory is None) != (composition.window is None)
-    return memory_solver(composition) if only_age and one_of_two else None
+    # An association of zeros, which `read_before` puts in front, would make all others older.
+    after = isinstance(composition.optimizer, OneStep) and composition.optimizer.retrieve == "after"
+    return memory_solver(composition) if only_age and one_of_two and after else None
 
 
 def _local(composition: Composition) -> Solver | None:
@@ -87,7 +94,9 @@ def _local(composition: Composition) -> Solver | None:
 
 
 def _online(composition: Composition, optimizer: Sgd) -> Solver | None:
-    if optimizer.minibatch > 1:
+    # The delta rules take each gradient at once, of the decayed memory.
+    undecayed = optimizer.gradient == "undecayed" and composition.parameters_decay
+    if optimizer.minibatch > 1 or undecayed:
         return None
     if optimizer.momentum == 0:
         return (

@@ -1,6 +1,5 @@
 """Heads of a single channel as scans: no state of theirs meets another."""
 
-import torch
 from torch import Tensor
 
 from recollect.core.shapes import Values
@@ -32,7 +31,8 @@ def _read(a: Associations, _: Constants, state: State | None, form: str | None) 
     written = weighted(a.k, a.log_importance)[..., None] * a.v[..., None, :]
     chosen = {} if form is None else {"form": form}
     states, last = diagonal_scan(decay.exp(), written, initial_state=state, output_final_state=True, **chosen)
-    return torch.einsum("bthk,bthkv->bthv", a.q, states), last
+    # As a product of matrices this would be one for each position, of a single row or column each.
+    return (a.q[..., None] * states).sum(-2), last
 
 
 def _initial_state(batch_size: int, sizes: HeadSizes, constants: Constants, like: Tensor) -> State:

@@ -33,7 +33,6 @@ class MemoryWeights:
         return f"{len(self.sum.poles)} exponentials, {kind}"
 
 
-@lru_cache(maxsize=128)
 def memory_weights(config: Memory) -> MemoryWeights:
     """The fewest exponentials that reach the tolerance, else the values.
 
@@ -42,6 +41,13 @@ def memory_weights(config: Memory) -> MemoryWeights:
         >>> memory_weights(Memory(function=Polynomial(alpha=0.6), tolerance=1e-3)).description
         '5 exponentials, fitted, relative error 3.1e-04'
     """
+    return _memory_weights(config.canonical_json())
+
+
+@lru_cache(maxsize=128)
+def _memory_weights(json: str) -> MemoryWeights:
+    """By a key that can be hashed: a layer asks several times, and a fit takes a while."""
+    config = Memory.model_validate_json(json)
     taps = config.function.values(config.length)
     exact = exponential_sum_of(config.function)
     if exact is not None:

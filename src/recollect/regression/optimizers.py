@@ -86,6 +86,8 @@ class Sgd(AbstractOptimizer):
             `step / |k|^2`.
         num_steps: steps at each position, each on an association of its own (DeltaProduct).
         minibatch: positions whose gradients are taken at one point, where their minibatch starts.
+        gradient: where gradients are taken: of parameters after the decay of their position (Gated DeltaNet),
+            or `undecayed`, before it (Titans).
         momentum: keep this share of the last update, `learned` for a share computed from the input.
         weight_decay: share of the parameters lost before each update, beside the decay of the weights.
         retrieve: before or after the association of the same position.
@@ -101,6 +103,7 @@ class Sgd(AbstractOptimizer):
     rule: Literal["explicit", "implicit", "normalised"] = "explicit"
     num_steps: PositiveInt = 1
     minibatch: PositiveInt = 1
+    gradient: Literal["decayed", "undecayed"] = "decayed"
     momentum: Annotated[float, Field(ge=0, lt=1)] | Literal["learned"] = 0.0
     weight_decay: Annotated[float, Field(ge=0, lt=1)] | Literal["learned"] = 0.0
     retrieve: Retrieve = "after"
@@ -113,6 +116,8 @@ class Sgd(AbstractOptimizer):
             "normalised": "step_t / |k_t|^2",
         }[self.rule]
         gradient = f"{size} grad |v_t - m(k_t)|^2 / 2"
+        if self.gradient == "undecayed":
+            gradient += " before the decay"
         if self.minibatch > 1:
             gradient += f" at the start of its {self.minibatch} positions"
         kept = "" if self.weight_decay == 0 else f"(1 - {_name(self.weight_decay, 'decay_t')}) "

@@ -3,12 +3,15 @@
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from recollect.core.shapes import Sequence, Values
 
 OutputNorm = Literal["none", "rms", "layer"]
 Gate = Literal["none", "silu", "sigmoid"]
+Inner = Float[Tensor, "B T inner"]
+"""The value channels of all heads side by side."""
 
 
 class GatedNorm(nn.Module):
@@ -46,7 +49,7 @@ class GatedNorm(nn.Module):
         self.gain = None if norm == "none" else nn.Parameter(torch.ones(width))
         self.project = None if gate == "none" else linear_map(dim, width, rank)
 
-    def forward(self, o: Values, x: Sequence) -> Sequence:
+    def forward(self, o: Values, x: Sequence) -> Inner:
         y = o.flatten(-2)
         gate = self._gate(x)
         if gate is not None and self.gate_first:
@@ -60,7 +63,7 @@ class GatedNorm(nn.Module):
         activation = nn.functional.silu if self.gate == "silu" else torch.sigmoid
         return activation(self.project(x))
 
-    def _normalised(self, y: Sequence) -> Sequence:
+    def _normalised(self, y: Inner) -> Inner:
         if self.gain is None:
             return y
         parts = y.unflatten(-1, (self.groups, -1))

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-from recollect.core.shapes import ChannelDecay, HeadDecay, Keys, Queries, StepSizes, Values
+from recollect.core.shapes import ChannelDecay, HeadDecay, Queries, StepSizes
 from recollect.regression.function_classes import FunctionClass
-from recollect.regression.optimizers import TestTimeOptimizer
+from recollect.regression.optimizers import Sgd, TestTimeOptimizer
 from recollect.regression.weights import (
     AbstractWeights,
     ConstantDecay,
@@ -17,6 +17,12 @@ from recollect.regression.weights import (
     Similarity,
     Window,
 )
+
+EntryKeys = Float[Tensor, "B entries H K"]
+"""Keys, several for each position where an optimizer takes several steps."""
+
+EntryValues = Float[Tensor, "B entries H V"]
+EntrySteps = Float[Tensor, "B entries H"]
 
 
 class Associations(NamedTuple):
@@ -36,11 +42,11 @@ class Associations(NamedTuple):
     """
 
     q: Queries
-    k: Keys
-    v: Values
+    k: EntryKeys
+    v: EntryValues
     g: HeadDecay | ChannelDecay | None = None
     log_importance: HeadDecay | None = None
-    step: StepSizes | None = None
+    step: EntrySteps | None = None
     momentum: StepSizes | None = None
     slope: Queries | None = None
 
@@ -98,6 +104,12 @@ class Composition:
         if not decays:
             return "none"
         return "channel" if any(decay.per == "channel" for decay in decays) else "head"
+
+    @property
+    def parameters_decay(self) -> bool:
+        """Whether the parameters of an online learner shrink: by the weights, or by weight decay."""
+        shrinks = isinstance(self.optimizer, Sgd) and self.optimizer.weight_decay != 0
+        return shrinks or self.decay != "none"
 
     @property
     def window(self) -> int | None:

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recollect.core import ConfigError
-from recollect.core.shapes import Keys, Queries, Sequence, Values
-from recollect.regression.problem import HeadSizes
+from recollect.core.shapes import Queries, Sequence
+from recollect.regression.problem import EntryKeys, EntryValues, HeadSizes
 from recollect.regression.short_convolution import Buffer, ShortConvolution
 
 KeySource = Literal["projected", "ones", "decay"]
@@ -29,8 +29,8 @@ class Projected(NamedTuple):
 
     stream: Sequence
     q: Queries
-    k: Keys
-    v: Values
+    k: EntryKeys
+    v: EntryValues
     state: ProjectionState
 
 
@@ -135,7 +135,7 @@ class Projections(nn.Module):
             return self.query.expand(*q.shape[:2], -1, -1)
         return self._shared(q.unflatten(-1, (self.num_key_heads, self.sizes.key_dim)))
 
-    def _keys(self, k: Tensor, x: Sequence) -> Keys:
+    def _keys(self, k: Tensor, x: Sequence) -> EntryKeys:
         if self.keys == "ones":
             length = x.shape[1] * self.num_steps
             return self.unit_key.expand(len(x), length, -1, -1)
@@ -143,7 +143,7 @@ class Projections(nn.Module):
             return x.new_ones(*x.shape[:2], self.sizes.num_heads, self.sizes.key_dim)
         return self._shared(self._by_step(k).unflatten(-1, (self.num_key_heads, self.sizes.key_dim)))
 
-    def _values(self, v: Tensor, stream: Sequence) -> Values:
+    def _values(self, v: Tensor, stream: Sequence) -> EntryValues:
         by_step = stream if self.has_stream else self._by_step(v)
         return by_step.unflatten(-1, (self.sizes.num_heads, self.sizes.value_dim))
 

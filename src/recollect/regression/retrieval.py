@@ -18,11 +18,12 @@ def read_before(solver: Solver, num_steps: int = 1) -> Solver:
     """
 
     def read(a: Associations, c: Constants, state: State | None, form: str | None) -> tuple[Values, State]:
-        late = Associations(*(None if x is None else _delayed(x) for x in a))
-        late = late._replace(
+        late = Associations(
             q=torch.cat([a.q, torch.zeros_like(a.q[:, :1])], dim=1),
             k=_delayed(a.k, num_steps),
             v=_delayed(a.v, num_steps),
+            g=None if a.g is None else _delayed(a.g),
+            log_importance=None if a.log_importance is None else _delayed(a.log_importance),
             step=None if a.step is None else _delayed(a.step, num_steps),
         )
         outputs, state = solver.read(late, c, state, form)

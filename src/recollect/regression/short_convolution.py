@@ -45,10 +45,8 @@ class ShortConvolution(nn.Module):
         past = self.initial_state(len(x)) if buffer is None else buffer
         whole = torch.cat([past, x], dim=1)
         length = x.shape[1]
-        y = sum(
-            whole[:, self.window - 1 - j : self.window - 1 - j + length] * self.taps[:, j]
-            for j in range(self.window)
-        )
+        lagged = (whole[:, j : j + length] for j in reversed(range(self.window)))
+        y = torch.stack([x_lag * self.taps[:, lag] for lag, x_lag in enumerate(lagged)]).sum(0)
         return (y if self.bias is None else y + self.bias), whole[:, length:]
 
     def initial_state(self, batch_size: int) -> Buffer:

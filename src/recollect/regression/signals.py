@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from recollect.core import ConfigError
-from recollect.core.shapes import ChannelDecay, HeadDecay, Keys, Queries, Sequence, StepSizes
+from recollect.core.shapes import ChannelDecay, HeadDecay, Queries, Sequence, StepSizes
 from recollect.regression.function_classes import LocalLinear
 from recollect.regression.gates import DecayGate, FixedDecay, ImportanceGate, Rate
 from recollect.regression.optimizers import Sgd
-from recollect.regression.problem import Composition, HeadSizes
+from recollect.regression.problem import Composition, EntryKeys, EntrySteps, HeadSizes
 from recollect.regression.weights import ConstantDecay, GatedDecay, Importance
 
 
@@ -20,7 +20,7 @@ class Gates(NamedTuple):
     g: HeadDecay | ChannelDecay | None
     key_factor: Tensor | None
     log_importance: HeadDecay | None
-    step: StepSizes | None
+    step: EntrySteps | None
     momentum: StepSizes | None
     slope: Queries | None
 
@@ -75,7 +75,7 @@ class Signals(nn.Module):
             slope=None if self.slope is None else self.slope(stream).unflatten(-1, (num_heads, -1)),
         )
 
-    def effective_step(self, step: StepSizes, k: Keys) -> StepSizes:
+    def effective_step(self, step: EntrySteps, k: EntryKeys) -> EntrySteps:
         """The explicit step that the rule amounts to in a linear class, where it depends on `|k|^2` alone."""
         if self.rule == "explicit":
             return step

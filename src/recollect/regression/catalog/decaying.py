@@ -317,6 +317,6 @@ def rwkv6(
     )
 
 
-def _share(dim: int, num_heads: int, factor: float) -> int:
+def _share(dim: int, num_heads: int, factor: int | float) -> int:
     """Channels of a head when all heads have `factor * dim`, at least one."""
     return max(1, round(factor * dim) // max(1, num_heads))

@@ -121,7 +121,7 @@ def cosformer(
     Args:
         dim: width of input and output.
         num_heads: number `H` of heads.
-        key_dim: key channels `K` of a head, `dim / num_heads` if `None`.
+        key_dim: key channels `K` of a head; `dim / num_heads`, at least 8 since half of them are 0, if `None`.
         value_dim: value channels `V` of a head, `dim / num_heads` if `None`.
         max_length: `M`, the longest sequence.
         short_conv: taps of a convolution over queries, keys and values (not in the paper), or `None`.
@@ -133,7 +133,7 @@ def cosformer(
     return _normalised(
         dim,
         num_heads,
-        key_dim,
+        max(8, dim // max(1, num_heads)) if key_dim is None else key_dim,
         value_dim,
         features="cosine",
         options={"max_length": max_length},

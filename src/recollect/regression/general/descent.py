@@ -3,8 +3,8 @@ r"""One step of gradient descent on one association, for all online solvers.
 $$\theta' = e^g \theta, \qquad u = \mu u - \eta \nabla \tfrac12 \lVert v - m_{\bar\theta}(k) \rVert^2, \qquad
 \theta = \theta' + u$$
 
-$\bar\theta$ is $\theta'$, or what it was where the minibatch started. With several steps at a position the
-decay acts before the first one.
+$\bar\theta$ is $\theta'$ (or $\theta$, for `undecayed`), or what it was where the minibatch started. With
+several steps at a position the decay acts before the first one.
 """
 
 from typing import NamedTuple
@@ -65,14 +65,14 @@ class Example(NamedTuple):
     starts: Bool[Tensor, "*#B"] | None
 
 
-def descend(model: InnerModel, chain: Chain, example: Example) -> Chain:
-    """One step."""
+def descend(model: InnerModel, chain: Chain, example: Example, *, undecayed: bool = False) -> Chain:
+    """One step; `undecayed` takes the gradient at the parameters before their decay."""
     parameters = chain.parameters
     if example.log_decay is not None:
         parameters = example.log_decay.exp().unsqueeze(-1) * parameters
-    anchor, at = chain.anchor, parameters
+    anchor, at = chain.anchor, chain.parameters if undecayed else parameters
     if example.starts is not None:
-        at = anchor = torch.where(example.starts[..., None, None], parameters, anchor)
+        at = anchor = torch.where(example.starts[..., None, None], at, anchor)
     gradient = model.gradient(at, example.features, example.directions, example.v)
     update = -example.step.unsqueeze(-1) * gradient
     if example.momentum is not None:

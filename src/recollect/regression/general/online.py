@@ -126,7 +126,7 @@ def _read(
     for q_t in queries.unbind(1):
         earlier = chain
         for _ in range(config.num_steps):
-            chain = descend(model, chain, next(examples))
+            chain = descend(model, chain, next(examples), undecayed=config.gradient == "undecayed")
         read = earlier if config.retrieve == "before" else chain
         outputs.append(model.predict(read.parameters, q_t))
     num_read = state.num_read + a.q.shape[1]

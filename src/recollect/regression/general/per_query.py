@@ -111,7 +111,7 @@ def _read(composition: Composition, a: Associations, constants: Constants, histo
     chain = Chain.at(start, momentum=config.momentum != 0, minibatch=config.minibatch > 1)
     examples = _examples(composition, a, constants, history, seen)
     for example, visible in zip(examples, seen.age.visible.unbind(1), strict=True):
-        stepped = descend(model, chain, example)
+        stepped = descend(model, chain, example, undecayed=config.gradient == "undecayed")
         mask = visible[:, None, None, None]
         chain = Chain(*(torch.where(mask, new, old) for new, old in zip(stepped, chain, strict=True)))
     if isinstance(composition.function_class, LOCAL):

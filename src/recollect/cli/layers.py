@@ -1,0 +1,55 @@
+"""The named regression layers as a table: the three choices of each, its state and its paper."""
+
+import re
+
+from rich.table import Table
+
+from recollect.models import LAYERS, MIXERS
+from recollect.regression import RegressionLayer
+from recollect.regression.catalog import CATALOG
+
+DIM, LENGTH = 32, 64
+
+
+def layers_table() -> Table:
+    """A row for each named layer, built with its defaults."""
+    title = f"layers (state: scalars at dim {DIM} after {LENGTH} positions)"
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for column in ("name", "weights", "function class", "optimizer", "state", "arXiv"):
+        table.add_column(column, no_wrap=column in ("name", "state", "arXiv"))
+    for name, build in CATALOG.items():
+        table.add_row(*_row(name, build(DIM)))
+    return table
+
+
+def find_layer(name: str) -> RegressionLayer | None:
+    """A named layer at dim 32, unless the name is that of another mixer."""
+    if name not in LAYERS or name in MIXERS:
+        return None
+    layer = LAYERS[name](DIM)
+    return layer if isinstance(layer, RegressionLayer) else None
+
+
+def _row(name: str, layer: RegressionLayer) -> list[str]:
+    composition = layer.composition
+    features = getattr(composition.function_class, "features", "none")
+    function = _words(composition.function_class.kind)
+    paper = re.search(r"arXiv:([\d.]+)", layer.citation or "")
+    return [
+        name,
+        " x ".join(
+            _weight(factor.kind, getattr(factor, "per", "head")) for factor in composition.weights.factors
+        ),
+        function if features == "none" else f"{function} in {_words(features)}",
+        _words(composition.optimizer.kind),
+        str(layer.state_size(LENGTH)),
+        paper[1] if paper else "",
+    ]
+
+
+def _weight(kind: str, per: str) -> str:
+    return _words(kind) if per == "head" else f"{_words(kind)} a channel"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
