@@ -308,3 +308,27 @@ def test_segments_of_a_long_sequence_change_nothing(rng, monkeypatch, name, exac
     monkeypatch.setattr("recollect.ops.segments.SEGMENT_NUMBERS", numbers)
     agree(run(), expected, exact)
     assert len(seen) > 2
+
+
+@pytest.mark.parametrize("name", ["simple_gla", "gated_delta_rule", "gla", "kda"])
+def test_strong_decays_cost_the_weak_ones_after_them_no_digits(name):
+    """Single precision; differences of sums from the start of a chunk would leave five digits."""
+    rng = torch.Generator().manual_seed(0)
+    inputs = ops.OPS[name].sample_inputs(rng, 64)
+    strong = torch.rand(inputs["g"].shape, generator=rng, dtype=torch.float64) < 0.2
+    inputs["g"] = torch.where(strong, -50.0, -0.01)
+    exact, _ = ops.OPS[name].op(**inputs)
+    single, _ = ops.OPS[name].op(**{key: x.float() for key, x in inputs.items()})
+    assert (single - exact).norm() / exact.norm() < 5e-7
+
+
+@pytest.mark.parametrize("name", ["simple_gla", "gated_delta_rule"])
+def test_a_decay_to_nothing_starts_anew(name):
+    inputs = ops.OPS[name].sample_inputs(torch.Generator().manual_seed(0), 9)
+    inputs["g"][:, 5] = -torch.inf
+    inputs["g"].requires_grad_()
+    whole, _ = ops.OPS[name].op(**inputs)
+    late = {key: x[:, 5:] for key, x in inputs.items()}
+    torch.testing.assert_close(whole[:, 5:], ops.OPS[name].op(**late)[0], rtol=1e-10, atol=1e-10)
+    (gradient,) = torch.autograd.grad(whole.sum(), inputs["g"])
+    assert gradient.isfinite().all()

@@ -183,7 +183,9 @@ def test_mlstm_is_the_published_layer(dtype, full_precision):
         "output.project.weight": theirs.ogate_preact.weight,
         "project_out.weight": theirs.out_proj.weight,
     })  # fmt: skip
-    same_function(ours, lambda x: theirs(x)[0], dtype, full_precision)
+    # Their normaliser has 1e-6 added, a factor that the norm of each head cancels up to its own epsilon.
+    bound = 1e-8 if dtype == torch.float64 else None
+    same_function(ours, lambda x: theirs(x)[0], dtype, full_precision, bound)
 
 
 @every_dtype

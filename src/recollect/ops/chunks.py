@@ -44,6 +44,23 @@ def decay_between(cumulative: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C C"]:
     return difference.masked_fill(future, -torch.inf).exp()
 
 
+def decay_within(g: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C C"]:
+    r"""`decay_between` of the log-decays themselves: $e^{g_{j+1} + \dots + g_i}$ for $j \le i$, else 0.
+
+    Sums of what lies between instead of differences of sums from the start: a strong decay then does not cost
+    the weak ones after it their digits, and $g = -\infty$ gives 0.
+
+    Example:
+        >>> decay_within(torch.tensor([0.5, 0.0, 0.5]).log())
+        tensor([[1.0000, 0.0000, 0.0000],
+                [0.0000, 1.0000, 0.0000],
+                [0.0000, 0.5000, 1.0000]])
+    """
+    past = causal_mask(g.shape[-1], g)
+    since = g.unsqueeze(-1).expand(*g.shape, g.shape[-1]).masked_fill(~past.tril(-1), 0.0).cumsum(-2)
+    return since.masked_fill(~past, -torch.inf).exp()
+
+
 def carry(
     decay: Float[Tensor, "B H N"] | Float[Tensor, "B H N K"],
     writes: ChunkStates,

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recollect.core.shapes import HeadState
-from recollect.ops.chunks import decay_between
+from recollect.ops.chunks import decay_within
 
 
 class DeltaChunk(NamedTuple):
@@ -65,10 +65,10 @@ def chunks_under_head_decay(
     beta: Float[Tensor, "B H N S"],
 ) -> DeltaChunk:
     """Chunks whose positions decay all channels alike; a position decays once, then writes `S / C` times."""
-    total = g.cumsum(-1)
     num_steps = k.shape[-2] // q.shape[-2]
-    since_start, until_end = total.exp(), (total[..., -1:] - total).exp()
-    between = repeat(decay_between(total), "... c d -> ... c (d n)", n=num_steps)
+    since_start, between = g.cumsum(-1).exp(), decay_within(g)
+    until_end = between[..., -1, :]
+    between = repeat(between, "... c d -> ... c (d n)", n=num_steps)
     stepped = k * beta.unsqueeze(-1)
     return DeltaChunk(
         scores=(q @ k.mT) * between,

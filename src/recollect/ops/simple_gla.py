@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from recollect.core.shapes import HeadDecay, HeadState, Keys, Queries, Values
-from recollect.ops.chunks import carry, decay_between, merge_chunks, split_chunks
+from recollect.ops.chunks import carry, decay_within, merge_chunks, split_chunks
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.samples import B, H, log_decay, queries_keys_values
+from recollect.ops.segments import in_segments
 from recollect.ops.spec import OpSpec
 
 
@@ -106,15 +107,18 @@ def _chunkwise(
     q: Queries, k: Keys, v: Values, g: HeadDecay, state: HeadState, *, chunk_size: int
 ) -> tuple[Values, HeadState]:
     """Inside a chunk as attention with a mask of decays; between chunks through the state."""
+    return in_segments(_chunks, (q, k, v, g), state, min(chunk_size, q.shape[1]))
+
+
+def _chunks(
+    q: Queries, k: Keys, v: Values, g: HeadDecay, state: HeadState, size: int
+) -> tuple[Values, HeadState]:
     length = q.shape[1]
-    size = min(chunk_size, length)
     q, k, v, g = (split_chunks(x, size) for x in (q, k, v, g))
-    total = g.cumsum(-1)
-    end = total[..., -1:]
-    writes = (k * (end - total).exp()[..., None]).mT @ v
-    before, state = carry(end[..., 0].exp(), writes, state)
-    scores = (q @ k.mT) * decay_between(total)
-    outputs = scores @ v + (q * total.exp()[..., None]) @ before
+    since_start, between = g.cumsum(-1).exp(), decay_within(g)
+    writes = (k * between[..., -1, :, None]).mT @ v
+    before, state = carry(since_start[..., -1], writes, state)
+    outputs = ((q @ k.mT) * between) @ v + (q * since_start[..., None]) @ before
     return merge_chunks(outputs, length), state
 
 

@@ -3,6 +3,7 @@
 from recollect.regression.cache_solvers import kernel_ridge_solver, kernel_sum_solver, local_solver
 from recollect.regression.diagonal_solver import diagonal_solver
 from recollect.regression.function_classes import (
+    MLP,
     KernelRidge,
     Linear,
     LocalConstant,
@@ -10,6 +11,7 @@ from recollect.regression.function_classes import (
     LocalPolynomial,
 )
 from recollect.regression.general import direct, online_loop, per_query_loop, refuse
+from recollect.regression.network_solver import network_solver
 from recollect.regression.op_solvers import (
     delta_solver,
     least_squares_solver,
@@ -59,6 +61,8 @@ def _op(composition: Composition, sizes: HeadSizes) -> Solver | None:
             return least_squares_solver(composition)
         case Linear(), Sgd() if composition.is_multiplicative:
             return _online(composition, composition.optimizer)
+        case MLP() as network, Sgd() if composition.is_multiplicative:
+            return network_solver(composition) if _has_network_op(composition, network) else None
         case KernelRidge(), OneStep(retrieve="after"):
             only_kernel = composition.similarity is None and composition.memory is None
             return kernel_sum_solver(composition) if only_kernel else None
@@ -91,6 +95,15 @@ def _local(composition: Composition) -> Solver | None:
     assert isinstance(optimizer, Exact)
     solves_slopes = not isinstance(function, LocalConstant) and function != LocalLinear(slope="learned")
     return None if solves_slopes and optimizer.learned else local_solver(composition)
+
+
+def _has_network_op(composition: Composition, network: MLP) -> bool:
+    """The op with momentum and decay has two layers, and takes gradients before the decay."""
+    optimizer = composition.optimizer
+    assert isinstance(optimizer, Sgd)
+    plain = optimizer.momentum == 0 and not composition.parameters_decay
+    moving = network.depth == 2 and (optimizer.gradient == "undecayed" or not composition.parameters_decay)
+    return optimizer.num_steps == 1 and optimizer.retrieve == "after" and (plain or moving)
 
 
 def _online(composition: Composition, optimizer: Sgd) -> Solver | None:

@@ -60,8 +60,9 @@ class RegressionLayer(nn.Module):
         qk_norm: give queries and keys norm 1; online optimizers need it for steps below 2 to be stable.
         scale: factor of the queries in a linear class, `K**-0.5` if `None`; 1 reads the regressor itself.
         num_key_heads: heads with queries and keys of their own, shared in groups; all if `None`.
-        keys: `projected`; `ones`, trained queries and constant keys, which leaves a diagonal recurrence of
-            the values; `decay`, keys `1 - e^g` of a decay per channel with `scales_writes`.
+        keys: `projected`; `queries`, the queries themselves; `ones`, trained queries and constant keys, which
+            leaves a diagonal recurrence of the values; `decay`, keys `1 - e^g` of a decay per channel with
+            `scales_writes`.
         stream: channels of an inner stream `silu(conv(W x))` that all else is computed from (Mamba).
         rotation: angles by which queries and keys turn: a complex decay.
         rotated: `values` turns these instead, and the answers back: pairs of their channels decay as complex
@@ -147,9 +148,10 @@ class RegressionLayer(nn.Module):
             activation=activation,
         )
         self.constants = RegressionConstants(self.composition, self.sizes)
-        if self.num_steps > 1 and (rotation != "none" or skip or stream):
+        if self.num_steps > 1 and (rotation != "none" or skip or stream or keys == "queries"):
             raise ConfigError(
-                f"num_steps={self.num_steps} has several keys a position: rotation, skip and stream need one."
+                f"num_steps={self.num_steps} has several keys a position: rotation, skip, stream and "
+                f"keys='queries' need one."
             )
         turns_values = rotated == "values"
         if turns_values and stream:
@@ -159,7 +161,7 @@ class RegressionLayer(nn.Module):
             None if rotation == "none" else Rotation(rotation, stream or dim, num_heads, turned, rotated)
         )
         self.turns_values = turns_values and rotation != "none"
-        self.qk_norm = qk_norm and keys == "projected"
+        self.qk_norm = qk_norm and keys in ("projected", "queries")
         self.scale = _query_scale(self.composition, scale, heads.key_dim)
         self.skip = nn.Parameter(torch.ones(num_heads, 1)) if skip is True else None
         self.input_skip = nn.Parameter(torch.ones(dim)) if skip == "input" else None
@@ -238,10 +240,13 @@ class RegressionLayer(nn.Module):
         k = self.features(k, positions.repeat_interleave(self.num_steps), "key")
         if gates.key_factor is not None:
             k = k * gates.key_factor.repeat_interleave(self.num_steps, dim=1)
+        slope = gates.slope
+        if slope is not None and self.rotation is not None and isinstance(state.angle, Tensor):
+            slope = slope if self.turns_values else self.rotation.forwards(x, slope, state.angle)
         step = None if gates.step is None else self.signals.effective_step(gates.step, k)
         associations = Associations(
             q=q, k=k, v=v, g=gates.g, log_importance=gates.log_importance,
-            step=step, momentum=gates.momentum, slope=gates.slope,
+            step=step, momentum=gates.momentum, slope=slope,
         )  # fmt: skip
         return associations, LayerState(projected.state, angle, position, state.regression)
 
@@ -256,7 +261,7 @@ class RegressionLayer(nn.Module):
         if self.skip is not None:
             values = values + self.skip * associations.v
         if self.turns_values and self.rotation is not None and isinstance(angle, Tensor):
-            values = self.rotation.answers(x, values, angle)
+            values = self.rotation.forwards(x, values, angle)
         y = self.project_out(self.output(values, x))
         return y if self.input_skip is None else y + self.input_skip * x, state._replace(regression=solved)
 

@@ -12,7 +12,7 @@ from recollect.core.shapes import Queries, Sequence
 from recollect.regression.problem import EntryKeys, EntryValues, HeadSizes
 from recollect.regression.short_convolution import Buffer, ShortConvolution
 
-KeySource = Literal["projected", "ones", "decay"]
+KeySource = Literal["projected", "queries", "ones", "decay"]
 Activation = Literal["none", "silu", "silu_qk"]
 Empty = tuple[()]
 
@@ -42,9 +42,9 @@ class Projections(nn.Module):
         sizes: heads, key and value channels.
         num_key_heads: heads that have queries and keys of their own; the others share them, in groups.
         num_steps: keys and values for each position.
-        keys: `projected`; `ones`, queries and keys that do not depend on the input, a diagonal recurrence of
-            the values (the first half of the key channels is 1, the rest 0; queries are trained); `decay`,
-            where the layer makes keys of the decay.
+        keys: `projected`; `queries`, the queries themselves; `ones`, queries and keys that do not depend on
+            the input, a diagonal recurrence of the values (the first half of the key channels is 1, the rest
+            0; queries are trained); `decay`, where the layer makes keys of the decay.
         stream: channels of an inner stream, `silu(conv(W x))`, from which queries, keys and gates are
             computed and whose channels are the values (Mamba); values are projected from the input if `None`.
         short_conv: taps of the convolution, or `None`.
@@ -113,7 +113,7 @@ class Projections(nn.Module):
         if self.activation == "silu_qk":
             q, k = nn.functional.silu(q), nn.functional.silu(k)
         return Projected(
-            stream, self._queries(q), self._keys(k, x), self._values(v, stream),
+            stream, self._queries(q), self._keys(q, k, x), self._values(v, stream),
             ProjectionState(stream_state, heads_state),
         )  # fmt: skip
 
@@ -135,10 +135,12 @@ class Projections(nn.Module):
             return self.query.expand(*q.shape[:2], -1, -1)
         return self._shared(q.unflatten(-1, (self.num_key_heads, self.sizes.key_dim)))
 
-    def _keys(self, k: Tensor, x: Sequence) -> EntryKeys:
+    def _keys(self, q: Tensor, k: Tensor, x: Sequence) -> EntryKeys:
         if self.keys == "ones":
             length = x.shape[1] * self.num_steps
             return self.unit_key.expand(len(x), length, -1, -1)
+        if self.keys == "queries":
+            return self._queries(q)
         if self.keys == "decay":  # the decay gate supplies all but a factor of one
             return x.new_ones(*x.shape[:2], self.sizes.num_heads, self.sizes.key_dim)
         return self._shared(self._by_step(k).unflatten(-1, (self.num_key_heads, self.sizes.key_dim)))

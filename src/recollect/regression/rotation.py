@@ -69,8 +69,10 @@ class Rotation(nn.Module):
         total = self._total(x, before)
         return _turn(v, -total), _last(total)
 
-    def answers(self, x: Sequence, o: Values, before: Angle) -> Values:
-        """Answers turned forwards, so that a value has turned by the angles since it was written."""
+    def forwards(self, x: Sequence, o: Values, before: Angle) -> Values:
+        """Answers turned forwards, so that a value has turned by the angles since it was written; or slopes,
+        which then turn with the queries.
+        """
         return _turn(o, self._total(x, before))
 
     def initial_state(self, batch_size: int, like: Tensor) -> Angle:

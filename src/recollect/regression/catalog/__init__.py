@@ -2,8 +2,17 @@
 
 from collections.abc import Callable
 
+from recollect.regression.catalog.attention import (
+    alibi_attention,
+    forgetting_attention,
+    skyformer,
+    soft,
+    softmax_attention,
+    softmax_attention_qknorm,
+)
 from recollect.regression.catalog.decaying import gla, hgrn2, mamba2, mlstm, retnet, rwkv6
 from recollect.regression.catalog.diagonal import gateloop, hgrn, lru, mamba
+from recollect.regression.catalog.exact import intention, kernel_intention, mesa, rls
 from recollect.regression.catalog.linear import (
     based,
     cosformer,
@@ -14,6 +23,13 @@ from recollect.regression.catalog.linear import (
     rebased,
     rfa,
 )
+from recollect.regression.catalog.local import (
+    local_linear_attention,
+    local_polynomial_attention,
+    parallax,
+)
+from recollect.regression.catalog.network import titans, ttt_linear, ttt_mlp
+from recollect.regression.catalog.online import delta_product, deltanet, gated_deltanet, kda, longhorn
 from recollect.regression.layer import RegressionLayer
 
 CATALOG: dict[str, Callable[..., RegressionLayer]] = {
@@ -35,6 +51,27 @@ CATALOG: dict[str, Callable[..., RegressionLayer]] = {
     "mlstm": mlstm,
     "rwkv6": rwkv6,
     "lru": lru,
+    "deltanet": deltanet,
+    "gated_deltanet": gated_deltanet,
+    "kda": kda,
+    "delta_product": delta_product,
+    "longhorn": longhorn,
+    "ttt_linear": ttt_linear,
+    "ttt_mlp": ttt_mlp,
+    "titans": titans,
+    "rls": rls,
+    "mesa": mesa,
+    "intention": intention,
+    "kernel_intention": kernel_intention,
+    "softmax_attention": softmax_attention,
+    "softmax_attention_qknorm": softmax_attention_qknorm,
+    "alibi_attention": alibi_attention,
+    "forgetting_attention": forgetting_attention,
+    "skyformer": skyformer,
+    "soft": soft,
+    "local_linear_attention": local_linear_attention,
+    "local_polynomial_attention": local_polynomial_attention,
+    "parallax": parallax,
 }
 
 __all__ = ["CATALOG"]

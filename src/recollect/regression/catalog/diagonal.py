@@ -126,7 +126,7 @@ def gateloop(
 ) -> RegressionLayer:
     r"""GateLoop: a complex decay whose size and angle are computed from the input.
 
-    $$S_t = a_t S_{t-1} + k_t v_t^\top, \quad a_t = \sigma(w^\top x_t + b) e^{i \theta(x_t)}, \qquad
+    $$S_t = a_t S_{t-1} + k_t v_t^\top, \quad a_t = \sigma(w^\top x_t + b) e^{-i \theta(x_t)}, \qquad
     y = W_o (\mathrm{silu}(W_g x) \odot \mathrm{Re}(q_t^* S_t))$$
 
     Gated decay per head x linear with rotating keys x one step; queries and keys of a head are one complex

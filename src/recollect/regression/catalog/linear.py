@@ -121,7 +121,8 @@ def cosformer(
     Args:
         dim: width of input and output.
         num_heads: number `H` of heads.
-        key_dim: key channels `K` of a head; `dim / num_heads`, at least 8 since half of them are 0, if `None`.
+        key_dim: key channels `K` of a head; `dim / num_heads`, but at least 8, as half of them are 0, if
+            `None`.
         value_dim: value channels `V` of a head, `dim / num_heads` if `None`.
         max_length: `M`, the longest sequence.
         short_conv: taps of a convolution over queries, keys and values (not in the paper), or `None`.
