@@ -1,7 +1,8 @@
 """Decaying ridge regression by plain conjugate gradients: unpreconditioned, a fixed number of iterations.
 
-All positions at once, chunk by chunk: the Gram matrix of a position is that at the start of its chunk, decayed,
-and the keys of the chunk up to it (the layout of MesaNet, arXiv:2506.05233).
+All positions at once: the Gram matrix of a position is that at the start of its chunk, decayed, and the keys
+of the chunk up to it (the layout of MesaNet, arXiv:2506.05233). A system that is solved to the last digit is
+left alone, for its next step would be 0 / 0.
 """
 
 import torch
@@ -22,15 +23,16 @@ def rls_by_cg(
     def times_gram(x: Tensor) -> Tensor:
         return kept * (x @ gram) + ((x @ k.mT) * mask) @ k
 
-    solution, residual = torch.zeros_like(q), q
-    direction, square = q, q.square().sum(-1, keepdim=True)
+    first = q.square().sum(-1, keepdim=True)
+    solution, residual, direction, square = torch.zeros_like(q), q, q, first
     for _ in range(num_iterations):
+        unsolved = square > (torch.finfo(q.dtype).eps ** 2) * first
         image = times_gram(direction)
-        step = square / (direction * image).sum(-1, keepdim=True)
+        step = unsolved * square / torch.where(unsolved, (direction * image).sum(-1, keepdim=True), 1.0)
         solution = solution + step * direction
         residual = residual - step * image
         new_square = residual.square().sum(-1, keepdim=True)
-        direction = residual + (new_square / square) * direction
+        direction = residual + unsolved * new_square / torch.where(unsolved, square, 1.0) * direction
         square = new_square
     outputs = kept * (solution @ cross) + ((solution @ k.mT) * mask) @ v
     return outputs.permute(0, 2, 3, 1, 4).flatten(1, 2)

@@ -1,8 +1,8 @@
 """Ops as they are often written: a Python loop over time that slices `x[:, t]`.
 
-Each slice's backward writes a zero tensor of the size of the whole input, so the backward pass is quadratic in
-the length. Arguments have the names, order and meaning of `recollect.ops`, with its default settings; states
-start from zero.
+Each slice's backward writes a zero tensor of the size of the whole input, so the backward pass is quadratic
+in the length. Arguments have the names, order and meaning of `recollect.ops`, with its default settings;
+states start from zero.
 """
 
 import torch

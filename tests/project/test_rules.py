@@ -65,7 +65,8 @@ def test_a_file_is_one_idea(path):
     assert ast.get_docstring(tree) or not tree.body
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno <= 60, f"{node.name} is longer than 60 lines"
+            length = node.end_lineno - node.lineno - _documentation_lines(node)
+            assert length <= 60, f"{node.name} is longer than 60 lines"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -80,6 +81,13 @@ def test_examples_in_docstrings_run(name):
 def test_help_and_completion_do_not_wait_for_pytorch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _documentation_lines(function):
+    """A signature in full needs its arguments described in full; that makes no function longer."""
+    if ast.get_docstring(function) is None:
+        return 0
+    return function.body[0].end_lineno - function.body[0].lineno + 1
 
 
 def _common_names():

@@ -51,7 +51,7 @@ def performer_kernel(layer, q, k):
 
 
 def cosformer_kernel(layer, q, k):
-    age = torch.arange(LENGTH)[:, None] - torch.arange(LENGTH)
+    age = (torch.arange(LENGTH)[:, None] - torch.arange(LENGTH)).double()
     return product(q.relu(), k.relu()) * torch.cos(math.pi * age / (2 * 16))
 
 

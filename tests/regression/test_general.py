@@ -385,6 +385,16 @@ def test_the_exact_linear_fit_is_weighted_least_squares(prior, rng, exact):
         torch.testing.assert_close(got[0, t, 1], S.T @ a.q[0, t, 1], **exact)
 
 
+@pytest.mark.parametrize("function_class", [Linear(), LocalConstant(), KernelRidge()], ids=str)
+def test_an_exact_fit_takes_weights_that_a_fit_made_negative_for_zero(function_class, rng, exact):
+    solver = direct(composed(TAPS, function_class, Exact()))
+    a, constants = posed(composed(TAPS, function_class, Exact()), rng, 6)
+    undershot, cut_off = (torch.tensor([1.0, x, 0.7, 0.2], dtype=torch.float64) for x in (-0.01, 0.0))
+    got, _ = solver.read(a, constants._replace(taps=undershot), None, None)
+    expected, _ = solver.read(a, constants._replace(taps=cut_off), None, None)
+    torch.testing.assert_close(got, expected, **exact)
+
+
 def test_the_exact_fit_with_a_decay_per_channel_is_that_of_faded_keys(rng, exact):
     composition = composed(GatedDecay(per="channel") * Window(size=4), Linear(), Exact())
     a, constants = posed(composition, rng, 8)
@@ -442,7 +452,7 @@ def test_a_learned_slope_that_is_the_solved_one_gives_local_linear_regression(rn
 def test_the_exact_local_constant_is_softmax_attention(local, rng, exact):
     composition = composed(Similarity(), local, Exact())
     a, constants = posed(composition, rng, 6)
-    large = a._replace(k=400 * a.k)  # scores beyond the range of exp
+    large = a._replace(k=4000 * a.k)  # scores beyond the range of exp
     constants = constants._replace(bandwidth=torch.ones(H, dtype=torch.float64))
     got, _ = direct(composition).read(large, constants, None, None)
     scores = torch.einsum("bthk,bshk->bhts", large.q, large.k) / math.sqrt(K)

@@ -63,7 +63,7 @@ def kernel_attn(
         bandwidth: $h > 0$, a number or `(H,)`; inner products are divided by it, too.
         power: exponent of `polynomial`, positive and even.
         g: logarithm of the decay of earlier weights, at most 0; no decay if `None`.
-        log_importance: logarithm $b$ of how much an association counts; all alike if `None`.
+        log_importance: logarithm $b$, finite, of how much an association counts; all alike if `None`.
         window: how many associations count, the present one included; all if `None`.
         normalise: divide by the sum of the weights.
         scale: factor of inner products (`exponential`, `polynomial`; not of distances), `K**-0.5` if `None`.

@@ -162,14 +162,16 @@ def _weighted(
 def _recurrent(
     q: Queries, k: Keys, v: Values, state: MemoryState, *, rho: _MemoryFunction, chunk_size: int
 ) -> tuple[Values, MemoryState]:
-    """A linear recurrence for each pole, position by position."""
-    outputs, sums = [], state.sums
-    decay, mix = (x.to(sums.dtype)[..., None, None] for x in (rho.poles, rho.residues))
-    columns = q.unsqueeze(-2), k[..., None, :, None], v[..., None, None, :]
+    """A linear recurrence for each pole, position by position; residues mix what is read."""
+    readings, sums, length = [], state.sums, q.shape[1]
+    decay = rho.poles.to(sums.dtype)[..., None, None]
+    columns = (x.to(sums.dtype).unsqueeze(3) for x in (q, k, v))
     for q_t, k_t, v_t in zip(*(x.unbind(1) for x in columns), strict=True):
-        sums = decay * sums + k_t * v_t
-        outputs.append((q_t @ (mix * sums).sum(2).real).squeeze(-2))
-    output, length = torch.stack(outputs, dim=1), q.shape[1]
+        write = k_t.unsqueeze(-1) * v_t.unsqueeze(-2)
+        sums = torch.addcmul(write, decay, sums)
+        readings.append((q_t.unsqueeze(-2) @ sums).squeeze(-2))
+    mixed = torch.einsum("hp,bthpv->bthv", rho.residues.to(sums.dtype), torch.stack(readings, dim=1))
+    output = mixed.real
     if rho.taps is None:
         return output, state._replace(sums=sums)
     keys, values = torch.cat([state.keys, k], dim=1), torch.cat([state.values, v], dim=1)

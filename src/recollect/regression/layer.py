@@ -241,8 +241,9 @@ class RegressionLayer(nn.Module):
         if gates.key_factor is not None:
             k = k * gates.key_factor.repeat_interleave(self.num_steps, dim=1)
         slope = gates.slope
-        if slope is not None and self.rotation is not None and isinstance(state.angle, Tensor):
-            slope = slope if self.turns_values else self.rotation.forwards(x, slope, state.angle)
+        turns_slope = self.rotation is not None and not self.turns_values
+        if slope is not None and turns_slope and isinstance(state.angle, Tensor):
+            slope = self.rotation.forwards(projected.stream, slope, state.angle)
         step = None if gates.step is None else self.signals.effective_step(gates.step, k)
         associations = Associations(
             q=q, k=k, v=v, g=gates.g, log_importance=gates.log_importance,

@@ -166,7 +166,10 @@ def weighted(k: Tensor, log_importance: Tensor | None) -> Tensor:
 def weighted_step(a: Associations) -> Tensor:
     """The step on a weighted loss: the weight times the step."""
     assert a.step is not None
-    return a.step if a.log_importance is None else a.step * a.log_importance.exp()
+    if a.log_importance is None:
+        return a.step
+    num_steps = a.step.shape[1] // a.log_importance.shape[1]
+    return a.step * a.log_importance.exp().repeat_interleave(num_steps, dim=1)
 
 
 def matrix_size(sizes: HeadSizes) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recollect.regression import RegressionLayer
+from recollect.regression.catalog import CATALOG
 from recollect.studies.record import Record
 
 
@@ -45,11 +47,26 @@ PAPERS = {
 }
 """By the word in a model's config that names the mixer or the choice of an option."""
 
+DIM = 32
+"""Width at which a named layer is built to ask for its paper."""
+
 
 def citations(records: Sequence[Record]) -> list[Citation]:
     """The two papers this package joins, then those of the mixers that `records` contain."""
     words = {word for record in records for word in _words(record.config.get("model"))}
-    return list(dict.fromkeys([*ALWAYS, *(paper for name, paper in PAPERS.items() if name in words)]))
+    papers = [paper for name, paper in PAPERS.items() if name in words]
+    layers = [_of_layer(build(DIM)) for name, build in CATALOG.items() if name in words - set(PAPERS)]
+    return list(dict.fromkeys([*ALWAYS, *papers, *(paper for paper in layers if paper is not None)]))
+
+
+def _of_layer(layer: RegressionLayer) -> Citation | None:
+    """The paper that a named layer says it is from."""
+    found = re.search(r"arXiv:([\d.]+\d)", layer.citation or "")
+    return (
+        None
+        if found is None
+        else Citation(f"{layer.title}: {layer.citation}", f"https://arxiv.org/abs/{found[1]}")
+    )
 
 
 def _words(value: Any) -> Iterator[str]:

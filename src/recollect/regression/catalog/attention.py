@@ -27,7 +27,8 @@ def softmax_attention(
 ) -> RegressionLayer:
     r"""Softmax attention: a mean of the values, weighted by similarity to the query.
 
-    $$o_t = \sum_{i \le t} p_i^{(t)} v_i, \qquad p^{(t)} = \mathrm{softmax}_{i \le t} (q_t^\top k_i / \sqrt K)$$
+    $$o_t = \sum_{i \le t} p_i^{(t)} v_i, \qquad
+    p^{(t)} = \mathrm{softmax}_{i \le t} (q_t^\top k_i / \sqrt K)$$
 
     Exponential similarity x local constant x exact. State all associations, `H (K + V + 1)` each, and the
     angles. Vaswani et al. 2017 (arXiv:1706.03762), with rotary positions (arXiv:2104.09864), as in Llama.
@@ -71,7 +72,7 @@ def softmax_attention_qknorm(
     learned_bandwidth: bool = True,
     short_conv: int | None = None,
 ) -> RegressionLayer:
-    r"""Softmax attention with queries and keys of norm 1: a Gaussian kernel on the sphere.
+    r"""Softmax attention with queries and keys of norm 1: a Gaussian kernel.
 
     $$p^{(t)} = \mathrm{softmax}_{i \le t} \frac{\hat q_t^\top \hat k_i}{h \sqrt K}
     = \mathrm{softmax}_{i \le t} \frac{-\lVert \hat q_t - \hat k_i \rVert^2}{2 h \sqrt K}, \qquad

@@ -34,7 +34,7 @@ def rls(
     output_norm: OutputNorm = "rms",
     output_gate: Gate = "none",
 ) -> RegressionLayer:
-    r"""Recursive least squares: ridge regression of values on keys, with a prior that decays.
+    r"""Recursive least squares: ridge regression with a prior that decays.
 
     $$H_t = e^{g_t} H_{t-1} + \beta_t k_t k_t^\top, \quad S_t = e^{g_t} S_{t-1} + \beta_t k_t v_t^\top, \qquad
     o_t = S_t^\top H_t^{-1} q_t, \qquad H_0 = \mathrm{diag}(\lambda)$$
@@ -91,7 +91,7 @@ def mesa(
     output_norm: OutputNorm = "rms",
     output_gate: Gate = "none",
 ) -> RegressionLayer:
-    r"""Mesa layer: gated ridge regression of values on keys, with a prior that stays.
+    r"""Mesa layer: gated ridge regression with a prior that stays.
 
     $$H_t = e^{g_t} H_{t-1} + \beta_t k_t k_t^\top, \quad S_t = e^{g_t} S_{t-1} + \beta_t k_t v_t^\top, \qquad
     o_t = S_t^\top (H_t + \mathrm{diag}(\lambda))^{-1} q_t$$
@@ -148,7 +148,8 @@ def intention(
 ) -> RegressionLayer:
     r"""Intention: ridge regression of values on keys, every association alike.
 
-    $$o_t = q_t^\top (K_t^\top K_t + \lambda I)^{-1} K_t^\top V_t, \qquad K_t, V_t \text{ with rows } i \le t$$
+    $$o_t = q_t^\top (K_t^\top K_t + \lambda I)^{-1} K_t^\top V_t, \qquad
+    K_t, V_t \text{ with rows } i \le t$$
 
     Uniform weights x linear x exact. State `H K (K + V)`. Garnelo and Czarnecki 2023 (arXiv:2305.10203), with
     a causal mask that theirs does not have; the kernel of their `sigma`-variant is `kernel_intention`'s idea.

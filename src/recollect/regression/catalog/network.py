@@ -28,7 +28,7 @@ def ttt_linear(
     output_norm: OutputNorm = "layer",
     output_gate: Gate = "silu",
 ) -> RegressionLayer:
-    r"""TTT-Linear: a linear map under a layer norm, trained on minibatches of positions.
+    r"""TTT-Linear: a linear map and a layer norm, trained on minibatches of positions.
 
     $$m(k) = k + \mathrm{LN}(W^\top k + b), \qquad
     \theta_t = \theta_{t-1} - \eta_t \nabla \tfrac12 \lVert v_t - m_{\bar\theta_t}(k_t) \rVert^2$$

@@ -1,6 +1,7 @@
 r"""Delta rules: a matrix takes a gradient step on each association while the sequence is read.
 
-$$S_t' = e^{g_t} S_{t-1}, \qquad S_t = S_t' + \beta_t k_t (v_t - S_t'^\top k_t)^\top, \qquad o_t = S_t^\top q_t$$
+$$S_t' = e^{g_t} S_{t-1}, \qquad S_t = S_t' + \beta_t k_t (v_t - S_t'^\top k_t)^\top, \qquad
+o_t = S_t^\top q_t$$
 
 The rows differ in the decay and in how a step is taken; networks that learn are in `network.py`. All are
 answered after the association of their position was learned.
@@ -248,7 +249,7 @@ def longhorn(
     short_conv: int | None = 4,
     activation: Activation = "silu",
     qk_norm: bool = False,
-    output_norm: OutputNorm = "none",
+    output_norm: OutputNorm = "rms",
     output_gate: Gate = "silu",
 ) -> RegressionLayer:
     r"""Longhorn: implicit gradient steps, whose size adapts to the norm of the key.
@@ -259,7 +260,7 @@ def longhorn(
     Uniform weights x linear x implicit gradient descent. State `H K V` and the convolution's. In the spirit
     of Liu et al. 2024 (arXiv:2407.14207): the exact step, one `beta` a head. The published layer is a
     diagonal recurrence, with one `beta` a value channel and the diagonal of `k k^T` alone; its convolution
-    and gate are here, its skip is not.
+    and gate are here, its skip is not, and a norm is added.
 
     Args:
         dim: width of input and output.
