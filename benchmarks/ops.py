@@ -22,7 +22,7 @@ from benchmarks.baselines.conjugate_gradient import rls_by_cg
 from benchmarks.baselines.sliced_ops import SLICED_OPS
 from benchmarks.ops_growth import growth
 from benchmarks.ops_inputs import Sizes, arguments, drawable, has_fixed_state
-from benchmarks.ops_stability import stability
+from benchmarks.ops_stability import KEYS, stability
 from benchmarks.timing import markdown_table, save
 from recollect.ops import OPS
 
@@ -124,31 +124,28 @@ def _fla_row(name: str, function: str, module: str, options: argparse.Namespace)
 
 
 def against_conjugate_gradients(options: argparse.Namespace) -> str:
-    """Time and error of `rls` and of 30 plain CG steps, at a weak and a strong decay."""
+    """Time and error of `rls` and of 30 plain CG steps, for keys and decays of several kinds."""
     rows = []
-    for decay in (1.0, 0.99, 0.95):
-        exact = _least_squares_inputs(options, torch.float64, decay)
-        expected = _output("rls", form="recurrent", **exact)
-        inputs = _least_squares_inputs(options, options.dtype, decay)
-        found = []
-        for solver in (partial(rls_by_cg, **inputs), partial(_output, "rls", **inputs)):
-            try:
-                found.append((_seconds(_step(solver, inputs), options.device), _error(solver(), expected)))
-            except ValueError as error:
-                found.append((float("nan"), float("nan")))
-                print(f"  {error}", flush=True)
-        (cg, cg_error), (ours, our_error) = found
-        rows.append([
-            f"{decay}", f"{cg:.3f}", f"{ours:.3f}", f"{cg / ours:.1f}x",
-            f"{cg_error:.1e}", f"{our_error:.1e}", f"{cg_error / our_error:.0f}x",
-        ])  # fmt: skip
-    header = ["decay", "CG, s", "rls, s", "faster", "error of CG", "error of rls", "smaller"]
+    for kind in ("independent", "correlated"):
+        for decay in (1.0, 0.99, 0.95):
+            exact = _least_squares_inputs(options, torch.float64, kind, decay)
+            expected = _output("rls", form="recurrent", **exact)
+            inputs = _least_squares_inputs(options, options.dtype, kind, decay)
+            solvers = partial(rls_by_cg, **inputs), partial(_output, "rls", **inputs)
+            (cg, cg_error), (ours, our_error) = (
+                (_seconds(_step(solver, inputs), options.device), _error(solver(), expected))
+                for solver in solvers
+            )
+            errors = f"{cg_error:.1e}", f"{our_error:.1e}", f"{cg_error / our_error:.0f}x"
+            rows.append([kind, f"{decay}", f"{cg:.3f}", f"{ours:.3f}", f"{cg / ours:.1f}x", *errors])
+    header = ["keys", "decay", "CG, s", "rls, s", "faster", "error of CG", "error of rls", "smaller"]
     return markdown_table(header, rows)
 
 
-def _least_squares_inputs(options: argparse.Namespace, dtype: torch.dtype, decay: float) -> Inputs:
-    inputs = arguments("rls", _sizes(options), dtype=dtype, device=options.device)
-    return inputs | {"g": torch.full_like(inputs["g"], decay).log().detach().requires_grad_()}
+def _least_squares_inputs(options: argparse.Namespace, dtype: torch.dtype, kind: str, decay: float) -> Inputs:
+    inputs = arguments("rls", _sizes(options), dtype=torch.float32, device=options.device)
+    hard = inputs | {"k": KEYS[kind](inputs["k"]), "g": torch.full_like(inputs["g"], decay).log()}
+    return {name: x.to(dtype) for name, x in hard.items()}
 
 
 def _output(name: str, *, form: str = "chunkwise", **inputs: Tensor) -> Tensor:

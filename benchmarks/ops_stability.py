@@ -1,5 +1,7 @@
 """What single precision does to an op over many positions of keys and decays that are hard."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -76,7 +78,8 @@ def _outcome(name: str, inputs: Inputs) -> tuple[str, str | None]:
         except ValueError as error:
             return "refused", str(error)
     if not got.isfinite().all():
-        return ("not finite" if expected.isfinite().all() else "not finite, in float64 neither"), None
+        largest = float(expected.abs().max())
+        return "diverges" + (f" (to {largest:.0e} in float64)" if math.isfinite(largest) else " (float64 too)"), None
     error = float((got.double() - expected).norm() / expected.norm())
     return f"{error:.0e}", None
 

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from recollect.core import seeded_initialisation
+from recollect.models import LRU
 from recollect.regression.catalog import CATALOG
 
 DIM, HEADS, KEYS, VALUES, BATCH, LENGTH = 8, 2, 4, 3, 2, 13
@@ -56,7 +57,7 @@ def cosformer_kernel(layer, q, k):
 
 
 def rfa_kernel(layer, q, k):
-    q, k = (x / (norm2(x) + 1e-6).sqrt() * layer.features.log_gain.exp() for x in (q, k))
+    q, k = (x / (norm2(x) + 1e-6).sqrt() * layer.features.log_gain.exp() / 2 for x in (q, k))
     difference = q[:, :, None] - k[:, None]
     angles = torch.einsum("btshk,hfk->bhtsf", difference, layer.features.frequencies)
     return angles.cos().mean(-1)
@@ -247,3 +248,27 @@ def test_complex_hgrn_turns_each_channel_by_a_trained_angle():
         states.append(h)
     read = (torch.complex(*layer.projections.query.unbind(-1)).conj() * torch.stack(states, dim=1)).real
     check(layer, normed(layer, read[..., None], "rms", groups=1) * gate(layer, X))
+
+
+def test_lru_is_the_mixer_of_that_name():
+    states = 5
+    with seeded_initialisation(0):
+        mixer = LRU(DIM, num_states=states).double()
+        layer = CATALOG["lru"](DIM, num_states=states).double()
+    rate = mixer.log_rate.exp()
+    gain = mixer.log_gain.exp() / (-torch.expm1(-2 * rate)).sqrt()
+    same = {
+        "projections.query": torch.ones(states, 1),
+        "projections.to_heads.weight": (mixer.system.input_parts * gain[:, None, None]).mT.flatten(0, 1),
+        "signals.decays.0.decay": mixer.log_rate,
+        "rotation.angle": mixer.log_phase.exp()[:, None],
+        "project_out.weight": mixer.system.output_parts.flatten(1),
+        "input_skip": mixer.system.feedthrough,
+    }
+    with torch.no_grad():
+        for name, value in same.items():
+            layer.get_parameter(name).copy_(value)
+    assert set(same) == set(dict(layer.named_parameters()))
+    x = draw(BATCH, 67, DIM)
+    torch.testing.assert_close(layer(x), mixer(x), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(layer.kernel(20), mixer.kernel(20), rtol=1e-10, atol=1e-10)

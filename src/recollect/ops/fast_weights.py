@@ -12,7 +12,7 @@ bias as the last row.
 """
 
 from dataclasses import dataclass, replace
-from math import pi
+from math import log, pi
 from typing import NamedTuple
 
 import torch
@@ -106,7 +106,7 @@ class Readout:
         if not self.layer_norm:
             return step * (z - target)
         centred = z - z.mean(-1, keepdim=True)
-        inverse = (centred.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
+        inverse = ((centred * centred).mean(-1, keepdim=True) + EPSILON).rsqrt()
         unit = centred * inverse
         slope = unit - target if self.gain is None else unit * self.gain.square() - target
         along = (slope * unit).mean(-1, keepdim=True)
@@ -164,7 +164,7 @@ def gradients(
         slopes.append(slope)
     errors = [readout.error(inputs[-1] @ layers[-1], targets, steps)]
     for layer, slope in zip(layers[:0:-1], slopes[::-1], strict=True):
-        errors.append((errors[-1] @ layer[:, :-1].mT) * slope)
+        errors.append((errors[-1] @ layer.mT)[..., :-1] * slope)
     return inputs, errors[::-1]
 
 
@@ -190,6 +190,7 @@ def from_layers(layers: Layers, like: FastWeights, batch: int) -> FastWeights:
 
 def _gelu(z: Float[Tensor, "*batch hidden"]) -> tuple[Tensor, Tensor]:
     """The function `z Phi(z)` and its derivative `Phi(z) + z phi(z)`."""
-    below = 0.5 * torch.erf(z * 0.5**0.5) + 0.5
-    density = (-0.5 * z.square()).exp() * (2 * pi) ** -0.5
+    half, log_peak = z.new_full((), 0.5), z.new_full((), -0.5 * log(2 * pi))
+    below = torch.add(half, torch.erf(z * 0.5**0.5), alpha=0.5)
+    density = torch.addcmul(log_peak, z, z, value=-0.5).exp()
     return z * below, torch.addcmul(below, z, density)

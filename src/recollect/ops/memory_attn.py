@@ -72,7 +72,7 @@ def memory_attn(
         k: keys.
         v: values.
         poles: of each head's memory function, `(H, P)`, real or complex, of modulus at most 1. A complex pole
-            stands for itself and its conjugate. May have a higher precision than `q`: powers are taken in it.
+            stands for itself and its conjugate. Their powers are taken in float64 whatever the precision of `q`.
         residues: their coefficients, `(H, P)`.
         taps: what is added to the sum of exponentials at the ages `0 .. S - 1`, `(H, S)`.
         scale: factor of the queries, `K**-0.5` if `None`.

@@ -29,8 +29,9 @@ def _read(a: Associations, _: Constants, state: State | None, form: str | None) 
     assert a.g is not None
     decay = a.g[..., None, None] if a.g.ndim == 3 else a.g[..., None]
     written = weighted(a.k, a.log_importance)[..., None] * a.v[..., None, :]
-    chosen = {} if form is None else {"form": form}
-    states, last = diagonal_scan(decay.exp(), written, initial_state=state, output_final_state=True, **chosen)
+    states, last = diagonal_scan(
+        decay.exp(), written, initial_state=state, output_final_state=True, form=form or "chunkwise"
+    )
     # As a product of matrices this would be one for each position, of a single row or column each.
     return (a.q[..., None] * states).sum(-2), last
 

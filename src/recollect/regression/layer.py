@@ -22,7 +22,7 @@ from recollect.regression.projections import (
     Projections,
     ProjectionState,
 )
-from recollect.regression.rotation import Rotated, Rotation, RotationName
+from recollect.regression.rotation import Rotated, RotationName, build_rotation
 from recollect.regression.signals import Gates, Signals
 from recollect.regression.weights import ConstantDecay, RegressionWeights, Uniform
 
@@ -126,70 +126,30 @@ class RegressionLayer(nn.Module):
             weights or Uniform(), function_class or Linear(), optimizer or OneStep()
         )
         heads = HeadSizes(num_heads, *(_head_size(dim, num_heads, size) for size in (key_dim, value_dim)))
-        function = self.composition.function_class
-        name, options = (
-            (function.features, function.options) if isinstance(function, Linear) else ("none", {})
-        )
-        self.features = build_features(name, heads.key_dim, num_heads, options)
+        self.features = _features(self.composition, heads)
         self.counts_positions = self.features.max_length is not None
         self.sizes = HeadSizes(num_heads, self.features.size, heads.value_dim)
         self.solver = choose(self.composition, self.sizes)
         self.signals = Signals(self.composition, stream or dim, self.sizes)
+        self.constants = RegressionConstants(self.composition, self.sizes)
         self.num_steps = self.signals.num_steps
         self.projections = Projections(
-            dim,
-            heads,
-            num_key_heads=num_key_heads or num_heads,
-            num_steps=self.num_steps,
-            keys=keys,
-            stream=stream,
-            short_conv=short_conv,
-            conv_bias=conv_bias,
-            activation=activation,
-        )
-        self.constants = RegressionConstants(self.composition, self.sizes)
-        if self.num_steps > 1 and (rotation != "none" or skip or stream or keys == "queries"):
-            raise ConfigError(
-                f"num_steps={self.num_steps} has several keys a position: rotation, skip, stream and "
-                f"keys='queries' need one."
-            )
-        turns_values = rotated == "values"
-        if turns_values and stream:
-            raise ConfigError("rotated='values' turns with the input: stream must be None.")
-        turned = heads.value_dim if turns_values else heads.key_dim
-        self.rotation = (
-            None if rotation == "none" else Rotation(rotation, stream or dim, num_heads, turned, rotated)
-        )
-        self.turns_values = turns_values and rotation != "none"
+            dim, heads, num_key_heads=num_key_heads or num_heads, num_steps=self.num_steps, keys=keys,
+            stream=stream, short_conv=short_conv, conv_bias=conv_bias, activation=activation,
+        )  # fmt: skip
+        self.turns_values = rotated == "values" and rotation != "none"
+        self.rotation = build_rotation(rotation, rotated, dim, stream, heads)
         self.qk_norm = qk_norm and keys in ("projected", "queries")
         self.scale = _query_scale(self.composition, scale, heads.key_dim)
         self.skip = nn.Parameter(torch.ones(num_heads, 1)) if skip is True else None
         self.input_skip = nn.Parameter(torch.ones(dim)) if skip == "input" else None
         self.output = GatedNorm(
-            dim,
-            num_heads,
-            heads.value_dim,
-            norm=output_norm,
-            gate=output_gate,
-            gate_first=gate_first,
-            groups=norm_groups,
-            rank=gate_rank,
-            eps=norm_eps,
-        )
+            dim, num_heads, heads.value_dim, norm=output_norm, gate=output_gate, gate_first=gate_first,
+            groups=norm_groups, rank=gate_rank, eps=norm_eps,
+        )  # fmt: skip
         self.project_out = nn.Linear(num_heads * heads.value_dim, dim, bias=False)
-        self.is_lti = (
-            keys == "ones"
-            and stream is None
-            and activation == "none"
-            and rotation != "gated"
-            and (output_norm, output_gate) == ("none", "none")
-            and not conv_bias
-            and isinstance(self.composition.optimizer, OneStep)
-            and self.composition.optimizer.normalise == "none"
-            and all(
-                isinstance(factor, ConstantDecay | Uniform) for factor in self.composition.weights.factors
-            )
-        )
+        _check_steps(self)
+        self.is_lti = _is_lti(self)
 
     def forward(self, x: Sequence) -> Sequence:
         return self._read(x, self.initial_state(len(x)), None)[0]
@@ -240,10 +200,7 @@ class RegressionLayer(nn.Module):
         k = self.features(k, positions.repeat_interleave(self.num_steps), "key")
         if gates.key_factor is not None:
             k = k * gates.key_factor.repeat_interleave(self.num_steps, dim=1)
-        slope = gates.slope
-        turns_slope = self.rotation is not None and not self.turns_values
-        if slope is not None and turns_slope and isinstance(state.angle, Tensor):
-            slope = self.rotation.forwards(projected.stream, slope, state.angle)
+        slope = self._turned_slope(projected.stream, gates.slope, state.angle)
         step = None if gates.step is None else self.signals.effective_step(gates.step, k)
         associations = Associations(
             q=q, k=k, v=v, g=gates.g, log_importance=gates.log_importance,
@@ -280,12 +237,51 @@ class RegressionLayer(nn.Module):
             q, k, angle = self.rotation(projected.stream, q, k, angle)
         return q, k, v, angle
 
+    def _turned_slope(
+        self, stream: Sequence, slope: Tensor | None, angle: Tensor | tuple[()]
+    ) -> Tensor | None:
+        """A slope is a direction among keys: it turns with the queries."""
+        if slope is None or self.rotation is None or self.turns_values or not isinstance(angle, Tensor):
+            return slope
+        return self.rotation.forwards(stream, slope, angle)
+
     def _positions(self, x: Sequence, position: Tensor | tuple[()]) -> tuple[Tensor, Tensor | tuple[()]]:
         ahead = torch.arange(x.shape[1], device=x.device)
         if not isinstance(position, Tensor):
             return ahead, ()
         # All sequences of a batch are read together, so the first one's position is everyone's.
         return position[0] + ahead, position + x.shape[1]
+
+
+def _features(composition: Composition, heads: HeadSizes) -> Any:
+    function = composition.function_class
+    if not isinstance(function, Linear):
+        return build_features("none", heads.key_dim, heads.num_heads)
+    return build_features(function.features, heads.key_dim, heads.num_heads, function.options)
+
+
+def _check_steps(layer: RegressionLayer) -> None:
+    """Raise `ConfigError` where several keys a position meet a part that takes one."""
+    one_each = layer.rotation is not None or layer.skip is not None or layer.input_skip is not None
+    if layer.num_steps > 1 and (
+        one_each or layer.projections.has_stream or layer.projections.keys == "queries"
+    ):
+        raise ConfigError(
+            f"num_steps={layer.num_steps} has several keys a position: rotation, skip, stream and "
+            f"keys='queries' need one."
+        )
+
+
+def _is_lti(layer: RegressionLayer) -> bool:
+    """Whether a layer is a diagonal recurrence of its values with constant poles, and nothing else."""
+    before, after, optimizer = layer.projections, layer.output, layer.composition.optimizer
+    linear = before.keys == "ones" and not before.has_stream and before.activation == "none"
+    biased = before.convolution is not None and before.convolution.bias is not None
+    turns = layer.rotation is not None and layer.rotation.project is not None
+    decays = all(isinstance(factor, ConstantDecay | Uniform) for factor in layer.composition.weights.factors)
+    one_step = isinstance(optimizer, OneStep) and optimizer.normalise == "none"
+    bare = (after.norm, after.gate) == ("none", "none")
+    return linear and not biased and not turns and decays and one_step and bare
 
 
 def _head_size(dim: int, num_heads: int, size: int | None) -> int:

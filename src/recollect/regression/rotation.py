@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from recollect.core import ConfigError
 from recollect.core.shapes import Keys, Queries, Sequence, Values
 from recollect.regression.constants import keep
+from recollect.regression.problem import HeadSizes
 
 RotationName = Literal["none", "rope", "learned", "gated"]
 Rotated = Literal["queries_keys", "values"]
@@ -95,6 +96,22 @@ class Rotation(nn.Module):
 def _last(total: Float[Tensor, "B T H pairs"]) -> Angle:
     # Whole turns change nothing, and single precision would lose the fraction of a large angle.
     return torch.remainder(total[:, -1], 2 * math.pi)
+
+
+def build_rotation(
+    kind: RotationName, rotated: Rotated, dim: int, stream: int | None, heads: HeadSizes
+) -> Rotation | None:
+    """The rotation of a layer, of its keys or its values.
+
+    Raises:
+        ConfigError: values that turn with a stream.
+    """
+    if kind == "none":
+        return None
+    if rotated == "values" and stream is not None:
+        raise ConfigError("rotated='values' turns with the input: stream must be None.")
+    size = heads.value_dim if rotated == "values" else heads.key_dim
+    return Rotation(kind, stream or dim, heads.num_heads, size, rotated)
 
 
 def _turn(x: Queries, angle: Float[Tensor, "B T H pairs"]) -> Queries:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from recollect.core import ConfigError
 from recollect.core.shapes import ChannelDecay, HeadDecay, Queries, Sequence, StepSizes
-from recollect.regression.function_classes import LocalLinear
+from recollect.regression.function_classes import Linear, LocalLinear
 from recollect.regression.gates import DecayGate, FixedDecay, ImportanceGate, Rate
 from recollect.regression.optimizers import Sgd
 from recollect.regression.problem import Composition, EntryKeys, EntrySteps, HeadSizes
@@ -48,7 +48,9 @@ class Signals(nn.Module):
         )
         online = optimizer if isinstance(optimizer, Sgd) else None
         self.num_steps = 1 if online is None else online.num_steps
-        self.rule = "explicit" if online is None else online.rule
+        linear = isinstance(composition.function_class, Linear)
+        # Solvers of other classes apply the rule themselves: their features are not the key's.
+        self.rule = online.rule if online is not None and linear else "explicit"
         self.step = self.momentum = self.weight_decay = self.slope = None
         if online is not None:
             self.step = Rate(online.step, dim, heads * online.num_steps, largest=online.max_step)

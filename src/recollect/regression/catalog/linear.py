@@ -151,12 +151,14 @@ def rfa(
     key_dim: int | None = None,
     value_dim: int | None = None,
     num_features: int | None = None,
+    bandwidth: float = 2.0,
     gated: bool = False,
     short_conv: int | None = None,
 ) -> RegressionLayer:
     r"""Random feature attention: random Fourier features of keys of norm 1.
 
-    $$\phi(x) = \sqrt{2 / F}\, [\cos(w_i^\top (g \odot x)), \sin(w_i^\top (g \odot x))]_{i \le F / 2}$$
+    $$\phi(x) = \sqrt{2 / F}\, [\cos(w_i^\top \tilde x), \sin(w_i^\top \tilde x)]_{i \le F / 2}, \quad
+    \tilde x = g \odot x / \sigma$$
 
     Uniform weights x linear in `random_fourier` features x one step; with `gated`, `S_t` keeps the share
     `f_t` and takes `1 - f_t` of what is new. State `H F (V + 1)`. In the spirit of Peng et al. 2021
@@ -169,6 +171,7 @@ def rfa(
         key_dim: key channels `K` of a head, `dim / num_heads` if `None`.
         value_dim: value channels `V` of a head, `dim / num_heads` if `None`.
         num_features: random features `F` of a head, even; `4 K`, at least 32, if `None`.
+        bandwidth: `sigma`, where training starts; at 2 no two vectors of norm 1 are less similar than .6.
         gated: forget by a gate computed from the input, one a head.
         short_conv: taps of a convolution over queries, keys and values (not in the paper), or `None`.
 
@@ -176,7 +179,7 @@ def rfa(
         >>> rfa(8, gated=True)(torch.zeros(2, 5, 8)).shape
         torch.Size([2, 5, 8])
     """
-    channels = dim // num_heads if key_dim is None else key_dim
+    channels = dim // max(1, num_heads) if key_dim is None else key_dim
     gate = GatedDecay(parametrisation="lower_bound", scales_writes=True, initial_bias=(0.0, 5.0))
     return _normalised(
         dim,
@@ -184,7 +187,11 @@ def rfa(
         key_dim,
         value_dim,
         features="random_fourier",
-        options={"num_features": num_features or max(32, 4 * channels), "learn_bandwidth": True},
+        options={
+            "num_features": num_features or max(32, 4 * channels),
+            "bandwidth": bandwidth,
+            "learn_bandwidth": True,
+        },
         weights=gate if gated else Uniform(),
         short_conv=short_conv,
         qk_norm=True,
