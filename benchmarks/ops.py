@@ -33,6 +33,7 @@ FLA_KERNELS = {
     "gated_delta_rule": "chunk_gated_delta_rule",
     "kda": "chunk_kda",
 }
+QUICKLY_GROWN = ("simple_gla", "gated_delta_rule", "kda", "rls")
 CHECKED_LENGTH = 192
 AGREEMENT = 1e-9
 Inputs = dict[str, Tensor]
@@ -199,6 +200,11 @@ def _recurrent_ops(options: argparse.Namespace) -> list[str]:
     return _chosen(options, [name for name in OPS if drawable(name) and has_fixed_state(name)])
 
 
+def _grown_ops(options: argparse.Namespace) -> list[str]:
+    """A few, unless the result is kept."""
+    return [name for name in _recurrent_ops(options) if options.save or options.ops or name in QUICKLY_GROWN]
+
+
 def _configuration(options: argparse.Namespace) -> str:
     sizes = _sizes(options)
     return (
@@ -216,7 +222,7 @@ SECTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     ),
     "growth": (
         "Growth with the length (chunkwise, forward and backward, a process for each)",
-        lambda options: growth(_recurrent_ops(options), options.lengths, options.device),
+        lambda options: growth(_grown_ops(options), options.lengths, options.device),
     ),
     "stability": (
         "Single precision over 16,384 positions (one head; relative error of the outputs against float64)",

@@ -5,10 +5,10 @@
 
 import math
 import os
-import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -19,7 +19,7 @@ from recollect.ops import OPS
 WARM_UP = 256
 BUDGET = 1.0
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**46)}
-"""glibc returns large blocks to the system at once, so that only long sequences pay for pages again and again."""
+"""glibc gives large blocks back at once: only long sequences would pay for their pages again and again."""
 
 
 def growth(names: list[str], lengths: list[int], device: str) -> str:
@@ -55,7 +55,7 @@ def _train(name: str, length: int, device: str) -> float:
     leaves = [x.requires_grad_() for x in inputs.values()]
     clock = time.process_time if device == "cpu" else time.perf_counter
     started = clock()
-    torch.autograd.grad(OPS[name].op(**inputs)[0].square().sum(), leaves)
+    torch.autograd.grad(OPS[name].op(**inputs)[0].square().sum(), leaves, allow_unused=True)
     if device != "cpu":
         torch.cuda.synchronize()
     return clock() - started
@@ -65,8 +65,9 @@ def _peak(device: str) -> float:
     """MiB, in the device's memory or in that of this process."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated() / 2**20
-    unit = 1 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    # Not `ru_maxrss`, which starts from the size of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
 
 
 def _in_a_process(name: str, length: int, device: str) -> tuple[float, float]:

@@ -57,7 +57,7 @@ DRAWS: dict[str, Draw] = {
     "g": _between(-0.02, 0.0),
     "log_decay": _between(-0.02, 0.0),
     "beta": _between(0.1, 0.9),
-    "eta": _between(0.01, 0.1),
+    "eta": _between(0.001, 0.01),
     "momentum": _between(0.1, 0.9),
     "ridge": _between(0.5, 1.5),
     "poles": _poles,

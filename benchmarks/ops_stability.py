@@ -72,14 +72,14 @@ def _outcome(name: str, inputs: Inputs) -> tuple[str, str | None]:
         try:
             expected = op(**exact)[0]
         except ValueError as error:
-            return "refused, in float64 too", str(error)
+            return "refused (in float64 too)", str(error)
         try:
             got = op(**inputs)[0]
         except ValueError as error:
             return "refused", str(error)
     if not got.isfinite().all():
         largest = float(expected.abs().max())
-        return "diverges" + (f" (to {largest:.0e} in float64)" if math.isfinite(largest) else " (float64 too)"), None
+        return f"diverges (in float64 {f'to {largest:.0e}' if math.isfinite(largest) else 'too'})", None
     error = float((got.double() - expected).norm() / expected.norm())
     return f"{error:.0e}", None
 

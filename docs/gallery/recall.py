@@ -87,7 +87,7 @@ print(f"\ndistance from theory: {typical:.2f} standard errors, root mean square 
 color = alt.Color("op:N", sort=OPS, title=None, legend=alt.Legend(orient="bottom"))
 pairs = alt.X("n:Q", title="pairs written", axis=alt.Axis(values=[1, 16, 32, 48, 64]))
 base = alt.Chart().encode(x=pairs, color=color)
-error = alt.Y("error:Q", title="relative squared error", scale=alt.Scale(domain=[0, 2.2], nice=False))
+error = alt.Y("error:Q", title="relative squared error", scale=alt.Scale(domain=[-0.05, 2.2], nice=False))
 silence = alt.Chart().mark_rule(strokeDash=[4, 4], color="grey").encode(y=alt.datum(1))
 panel = alt.layer(
     silence,

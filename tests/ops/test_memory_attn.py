@@ -207,6 +207,26 @@ def test_poles_may_be_more_precise_than_what_they_weight(form, kind):
     assert (got - expected).norm() < 1e-6 * expected.norm()
 
 
+@pytest.mark.parametrize("form", FAST)
+@pytest.mark.parametrize("kind", ["real", "complex and taps"])
+def test_half_precision_stays_half_and_near(form, kind):
+    inputs = inputs_of(kind, 2 * C + 1)
+    half = inputs | {name: inputs[name].bfloat16() for name in ("q", "k", "v")}
+    got, _ = run(half, form)
+    expected, _ = run(inputs | {name: half[name].double() for name in ("q", "k", "v")}, form)
+    assert got.dtype == torch.bfloat16
+    assert (got - expected).norm() < 2e-2 * expected.norm()
+
+
+def test_the_memory_of_single_precision_lasts(rng):
+    """Powers of a pole on the unit circle are taken in double precision, and rounded once."""
+    inputs = {name: draw(rng, 1, 4096, 1, 2).float() for name in ("q", "k", "v")}
+    weights = {"poles": torch.polar(torch.ones(1, 1), torch.full((1, 1), 0.7)), "residues": torch.ones(1, 1)}
+    got, _ = memory_attn(**inputs, **weights)
+    expected, _ = memory_attn(**{name: x.double() for name, x in inputs.items()}, **weights)
+    assert (got - expected).norm() < 2e-6 * expected.norm()
+
+
 def test_rows_that_are_not_one_for_each_head_are_refused(monkeypatch):
     inputs = inputs_of("complex and taps", 3)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # its checks come first

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recollect.cli.layers import DIM, layer_row
 from recollect.memory import FAMILIES
 from recollect.models import MIXERS, ModelConfig, mixer_facts
+from recollect.regression.named import CATALOG
 from recollect.report.verdicts import FAILED_ABOVE, LEARNED_BELOW
 from recollect.studies import STUDIES, Study
 from recollect.tasks import INPUT_LAWS, TASKS, FunctionalTask
 from recollect.training import TrainingConfig, still_improving
 
 DOCS = Path(__file__).parents[2] / "docs"
-PACKAGES = ("memory", "tasks", "models", "training", "probing", "studies", "report", "core")
+PACKAGES = ("memory", "ops", "regression", "tasks", "models", "training", "probing", "studies", "report", "core")
 
 
 def rows(page):
@@ -56,6 +58,17 @@ def test_choosing_gives_the_state_size_and_receptive_field_of_a_mixer(name):
     assert facts.state_growth in (0, facts.state_size)
     assert field == str(facts.receptive_field or "unbounded")
     assert linear.startswith("yes") == facts.is_lti
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_the_catalogue_page_gives_the_choices_and_the_state_of_a_layer(name):
+    layer = CATALOG[name](DIM)
+    _, weights, function, optimizer, state, grows, confirmed = rows("layers.md")[name]
+    assert [name, weights, function, optimizer, state] == layer_row(name, layer)[:5]
+    assert grows == ("yes" if layer.state_size(3) > layer.state_size(2) else "no")
+    tested = "".join(path.read_text() for path in (DOCS.parent / "tests" / "regression").glob("test_published_*.py"))
+    for implementation in re.findall(r"`(\w+)`", confirmed):
+        assert implementation in tested or implementation == "g", implementation
 
 
 @pytest.mark.parametrize("config", [Study, FunctionalTask, ModelConfig, TrainingConfig])

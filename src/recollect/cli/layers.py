@@ -18,7 +18,7 @@ def layers_table() -> Table:
     for column in ("name", "weights", "function class", "optimizer", "state", "arXiv"):
         table.add_column(column, no_wrap=column in ("name", "state", "arXiv"))
     for name, build in CATALOG.items():
-        table.add_row(*_row(name, build(DIM)))
+        table.add_row(*layer_row(name, build(DIM)))
     return table
 
 
@@ -30,7 +30,8 @@ def find_layer(name: str) -> RegressionLayer | None:
     return layer if isinstance(layer, RegressionLayer) else None
 
 
-def _row(name: str, layer: RegressionLayer) -> list[str]:
+def layer_row(name: str, layer: RegressionLayer) -> list[str]:
+    """Name, the three choices in words, state and paper."""
     composition = layer.composition
     features = getattr(composition.function_class, "features", "none")
     function = _words(composition.function_class.kind)

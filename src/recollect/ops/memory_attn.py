@@ -72,7 +72,7 @@ def memory_attn(
         k: keys.
         v: values.
         poles: of each head's memory function, `(H, P)`, real or complex, of modulus at most 1. A complex pole
-            stands for itself and its conjugate. Their powers are taken in float64 whatever the precision of `q`.
+            stands for itself and its conjugate. Powers are taken in float64, whatever the precision of `q`.
         residues: their coefficients, `(H, P)`.
         taps: what is added to the sum of exponentials at the ages `0 .. S - 1`, `(H, S)`.
         scale: factor of the queries, `K**-0.5` if `None`.
@@ -106,7 +106,7 @@ def memory_attn(
             f"expected poles and residues of one shape (H, P) and taps (H, S) with H={num_heads} heads, got "
             f"{shapes}. Expand what the heads share."
         )
-    dtype = torch.promote_types(poles.dtype, residues.dtype)
+    dtype = torch.promote_types(torch.promote_types(poles.dtype, residues.dtype), torch.float64)
     state_dtype = q.dtype.to_complex() if dtype.is_complex else q.dtype
     history = 0 if taps is None else taps.shape[1] - 1
     return dispatch(
@@ -137,7 +137,7 @@ def _reference(
     outputs = []
     for t in range(length):
         sums = torch.einsum("hp,bhpkv->bhkv", rho.residues.to(decays.dtype) * decays[:, t + 1], state.sums)
-        output = torch.einsum("bhk,bhkv->bhv", q[:, t], sums.real)
+        output = torch.einsum("bhk,bhkv->bhv", q[:, t], sums.real.to(q.dtype))
         output = output + _weighted(faded[:, : t + 1], q[:, t], k[:, : t + 1], v[:, : t + 1])
         if rho.taps is not None:
             window = slice(t, t + history + 1)
@@ -171,7 +171,7 @@ def _recurrent(
         sums = torch.addcmul(write, decay, sums)
         readings.append((q_t.unsqueeze(-2) @ sums).squeeze(-2))
     mixed = torch.einsum("hp,bthpv->bthv", rho.residues.to(sums.dtype), torch.stack(readings, dim=1))
-    output = mixed.real
+    output = mixed.real.to(q.dtype)
     if rho.taps is None:
         return output, state._replace(sums=sums)
     keys, values = torch.cat([state.keys, k], dim=1), torch.cat([state.values, v], dim=1)
@@ -215,9 +215,11 @@ def _in_chunks(
     read = _parts((rho.residues.unsqueeze(1) * decays[:, 1:]).conj().resolve_conj(), -1).to(q.dtype)
     write = _parts(decays[:, :size].flip(1), -1).to(k.dtype)
     writes = (_times(own_k, write).mT @ own_v).unflatten(3, (*write.shape[2:], k.shape[-1]))
+    writes = writes.to(state.sums.real.dtype)
     before, sums = _carry(decays[:, -1].to(state.sums.dtype), _joined(writes, 4), state.sums)
     scores = (own_q @ _windows(keys, window, size).mT) * _mask(rho, size).to(q.dtype).unsqueeze(1)
-    outputs = scores @ _windows(values, window, size) + _times(own_q, read) @ _parts(before, 4).flatten(3, 5)
+    states = _parts(before, 4).flatten(3, 5).to(q.dtype)
+    outputs = scores @ _windows(values, window, size) + _times(own_q, read) @ states
     state = MemoryState(sums, keys[:, length:].clone(), values[:, length:].clone())
     return merge_chunks(outputs, length), state
 
