@@ -16,7 +16,7 @@ from recollect.regression import (
     Window,
     diagnose,
 )
-from recollect.regression.catalog import CATALOG
+from recollect.regression.named import CATALOG
 
 DIM, HEADS, LENGTH, FITTED = 32, 2, 1024, 256
 AGES = (0, 1, 4, 15, 16, 64, 255, 1023)

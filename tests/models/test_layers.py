@@ -7,7 +7,7 @@ import pytest
 
 from recollect.core import ConfigError
 from recollect.models import LAYERS, MIXERS, ModelConfig, mixer_facts
-from recollect.regression.catalog import CATALOG
+from recollect.regression import CATALOG
 from recollect.report.citations import citations
 from recollect.studies import Study
 from recollect.tasks import FunctionalTask

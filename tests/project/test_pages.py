@@ -21,7 +21,18 @@ from recollect.tasks import INPUT_LAWS, TASKS, FunctionalTask
 from recollect.training import TrainingConfig, still_improving
 
 DOCS = Path(__file__).parents[2] / "docs"
-PACKAGES = ("memory", "ops", "regression", "tasks", "models", "training", "probing", "studies", "report", "core")
+PACKAGES = (
+    "memory",
+    "ops",
+    "regression",
+    "tasks",
+    "models",
+    "training",
+    "probing",
+    "studies",
+    "report",
+    "core",
+)
 
 
 def rows(page):
@@ -66,7 +77,9 @@ def test_the_catalogue_page_gives_the_choices_and_the_state_of_a_layer(name):
     _, weights, function, optimizer, state, grows, confirmed = rows("layers.md")[name]
     assert [name, weights, function, optimizer, state] == layer_row(name, layer)[:5]
     assert grows == ("yes" if layer.state_size(3) > layer.state_size(2) else "no")
-    tested = "".join(path.read_text() for path in (DOCS.parent / "tests" / "regression").glob("test_published_*.py"))
+    tested = "".join(
+        path.read_text() for path in (DOCS.parent / "tests" / "regression").glob("test_published_*.py")
+    )
     for implementation in re.findall(r"`(\w+)`", confirmed):
         assert implementation in tested or implementation == "g", implementation
 

@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from recollect.core import Mixer, seeded_initialisation
 from recollect.models import ModelConfig
-from recollect.regression.catalog import CATALOG
+from recollect.regression.named import CATALOG
 
 DIM = 8
 OPTIONS = [

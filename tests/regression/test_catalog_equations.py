@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from recollect.core import seeded_initialisation
 from recollect.models import LRU
-from recollect.regression.catalog import CATALOG
+from recollect.regression.named import CATALOG
 
 DIM, HEADS, KEYS, VALUES, BATCH, LENGTH = 8, 2, 4, 3, 2, 13
 

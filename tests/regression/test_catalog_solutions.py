@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from recollect.core import seeded_initialisation
-from recollect.regression.catalog import CATALOG
+from recollect.regression.named import CATALOG
 
 DIM, HEADS, KEYS, VALUES, BATCH, LENGTH = 8, 2, 4, 3, 2, 13
 SIZES = {"num_heads": HEADS, "key_dim": KEYS, "value_dim": VALUES, "short_conv": None}

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from recollect import ops
-from recollect.regression.catalog import CATALOG
 from recollect.regression.layer import RegressionLayer
+from recollect.regression.named import CATALOG
 from recollect.regression.short_convolution import ShortConvolution
 from recollect.regression.weights import ConstantDecay
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recollect import ops
-from recollect.regression.catalog import CATALOG
+from recollect.regression.named import CATALOG
 
 DIM, BATCH, HEADS, WIDTH, LENGTH = 32, 2, 4, 8, 11
 every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -66,6 +66,8 @@ def test_softmax_attention_of_normed_keys_is_the_published_layer(comparison, dty
     torch.nn.init.constant_(theirs.q_norm.weight, query_gain)
     torch.nn.init.constant_(theirs.k_norm.weight, key_gain)
     ours = CATALOG["softmax_attention_qknorm"](DIM, num_heads=HEADS, rotation=rotation).to(dtype)
+    # The start is that of norms with gains of 1.
+    torch.testing.assert_close(ours.constants.log_bandwidth.exp() * WIDTH, torch.ones(HEADS, dtype=dtype))
     bandwidth = torch.tensor(1 / (query_gain * key_gain * WIDTH), dtype=torch.float64)
     comparison.copy(ours, **all_heads(theirs), **{"constants.log_bandwidth": bandwidth.log().expand(HEADS)})
     comparison.same_function(ours, lambda x: call(x, rotation), dtype)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from recollect import ops
-from recollect.regression.catalog import CATALOG
+from recollect.regression.named import CATALOG
 
 DIM, BATCH, LENGTH = 32, 2, 37
 every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

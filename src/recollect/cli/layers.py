@@ -6,7 +6,7 @@ from rich.table import Table
 
 from recollect.models import LAYERS, MIXERS
 from recollect.regression import RegressionLayer
-from recollect.regression.catalog import CATALOG
+from recollect.regression import CATALOG
 
 DIM, LENGTH = 32, 64
 

@@ -14,7 +14,7 @@ from recollect.models.s4d import S4D
 from recollect.models.ssm import SSM
 from recollect.models.tcn import TCN
 from recollect.regression import RegressionLayer
-from recollect.regression.catalog import CATALOG
+from recollect.regression import CATALOG
 
 MIXERS: dict[str, type[nn.Module]] = {
     "rnn": RNN,

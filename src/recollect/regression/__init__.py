@@ -15,6 +15,7 @@ from recollect.regression.function_classes import (
     LocalPolynomial,
 )
 from recollect.regression.layer import LayerState, RegressionLayer
+from recollect.regression.named import CATALOG
 from recollect.regression.optimizers import Exact, OneStep, Sgd
 from recollect.regression.weights import (
     ConstantDecay,
@@ -28,6 +29,7 @@ from recollect.regression.weights import (
 )
 
 __all__ = [
+    "CATALOG",
     "FEATURES",
     "MLP",
     "ConstantDecay",
@@ -50,5 +52,9 @@ __all__ = [
     "Uniform",
     "WeightProduct",
     "Window",
+    "catalog",
     "diagnose",
 ]
+
+catalog = CATALOG
+"""The named layers, as users write it: `regression.catalog["mamba2"](dim=64)`."""

@@ -39,7 +39,7 @@ def memory_weights(config: Memory) -> MemoryWeights:
     Example:
         >>> from recollect.memory import Polynomial
         >>> memory_weights(Memory(function=Polynomial(alpha=0.6), tolerance=1e-3)).description
-        '5 exponentials, fitted, relative error 3.1e-04'
+        '6 exponentials, fitted, relative error 2.7e-04'
     """
     return _memory_weights(config.canonical_json())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recollect.regression import RegressionLayer
-from recollect.regression.catalog import CATALOG
+from recollect.regression import CATALOG
 from recollect.studies.record import Record
 
 

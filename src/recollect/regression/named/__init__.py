@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from recollect.regression.catalog.attention import (
+from recollect.regression.layer import RegressionLayer
+from recollect.regression.named.attention import (
     alibi_attention,
     forgetting_attention,
     skyformer,
@@ -10,10 +11,10 @@ from recollect.regression.catalog.attention import (
     softmax_attention,
     softmax_attention_qknorm,
 )
-from recollect.regression.catalog.decaying import gla, hgrn2, mamba2, mlstm, retnet, rwkv6
-from recollect.regression.catalog.diagonal import gateloop, hgrn, lru, mamba
-from recollect.regression.catalog.exact import intention, kernel_intention, mesa, rls
-from recollect.regression.catalog.linear import (
+from recollect.regression.named.decaying import gla, hgrn2, mamba2, mlstm, retnet, rwkv6
+from recollect.regression.named.diagonal import gateloop, hgrn, lru, mamba
+from recollect.regression.named.exact import intention, kernel_intention, mesa, rls
+from recollect.regression.named.linear import (
     based,
     cosformer,
     dijiang,
@@ -23,14 +24,13 @@ from recollect.regression.catalog.linear import (
     rebased,
     rfa,
 )
-from recollect.regression.catalog.local import (
+from recollect.regression.named.local import (
     local_linear_attention,
     local_polynomial_attention,
     parallax,
 )
-from recollect.regression.catalog.network import titans, ttt_linear, ttt_mlp
-from recollect.regression.catalog.online import delta_product, deltanet, gated_deltanet, kda, longhorn
-from recollect.regression.layer import RegressionLayer
+from recollect.regression.named.network import titans, ttt_linear, ttt_mlp
+from recollect.regression.named.online import delta_product, deltanet, gated_deltanet, kda, longhorn
 
 CATALOG: dict[str, Callable[..., RegressionLayer]] = {
     "linear_attention": linear_attention,

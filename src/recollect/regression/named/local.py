@@ -8,9 +8,9 @@ state grow with the length.
 
 from typing import Literal
 
-from recollect.regression.catalog.attention import head_channels
 from recollect.regression.function_classes import LocalLinear, LocalPolynomial
 from recollect.regression.layer import RegressionLayer
+from recollect.regression.named.attention import head_channels
 from recollect.regression.optimizers import Exact
 from recollect.regression.rotation import RotationName
 from recollect.regression.weights import Similarity
