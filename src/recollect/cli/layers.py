@@ -5,8 +5,7 @@ import re
 from rich.table import Table
 
 from recollect.models import LAYERS, MIXERS
-from recollect.regression import RegressionLayer
-from recollect.regression import CATALOG
+from recollect.regression import CATALOG, RegressionLayer
 
 DIM, LENGTH = 32, 64
 

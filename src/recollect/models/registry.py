@@ -13,8 +13,7 @@ from recollect.models.rnn import RNN
 from recollect.models.s4d import S4D
 from recollect.models.ssm import SSM
 from recollect.models.tcn import TCN
-from recollect.regression import RegressionLayer
-from recollect.regression import CATALOG
+from recollect.regression import CATALOG, RegressionLayer
 
 MIXERS: dict[str, type[nn.Module]] = {
     "rnn": RNN,

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recollect.regression import RegressionLayer
-from recollect.regression import CATALOG
+from recollect.regression import CATALOG, RegressionLayer
 from recollect.studies.record import Record
 
 
