@@ -5,7 +5,8 @@ import re
 from rich.table import Table
 
 from recollect.models import LAYERS, MIXERS
-from recollect.regression import CATALOG, RegressionLayer
+from recollect.regression import CATALOG, Exact, RegressionLayer, Sgd
+from recollect.regression.optimizers import TestTimeOptimizer
 
 DIM, LENGTH = 32, 64
 
@@ -41,7 +42,7 @@ def layer_row(name: str, layer: RegressionLayer) -> list[str]:
             _weight(factor.kind, getattr(factor, "per", "head")) for factor in composition.weights.factors
         ),
         function if features == "none" else f"{function} in {_words(features)}",
-        _words(composition.optimizer.kind),
+        _optimizer(composition.optimizer),
         str(layer.state_size(LENGTH)),
         paper[1] if paper else "",
     ]
@@ -49,6 +50,22 @@ def layer_row(name: str, layer: RegressionLayer) -> list[str]:
 
 def _weight(kind: str, per: str) -> str:
     return _words(kind) if per == "head" else f"{_words(kind)} a channel"
+
+
+def _optimizer(optimizer: TestTimeOptimizer) -> str:
+    """The optimizer and what tells it from its like."""
+    match optimizer:
+        case Exact(prior="fixed"):
+            return "exact, fixed prior"
+        case Sgd(rule="implicit" | "normalised"):
+            return f"{optimizer.rule} sgd"
+        case Sgd() if optimizer.momentum != 0:
+            return "sgd, momentum"
+        case Sgd() if optimizer.minibatch > 1:
+            return "sgd, minibatches"
+        case Sgd() if optimizer.num_steps > 1:
+            return f"sgd, {optimizer.num_steps} steps"
+    return _words(optimizer.kind)
 
 
 def _words(name: str) -> str:

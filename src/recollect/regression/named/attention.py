@@ -279,7 +279,7 @@ def soft(
 
     Gaussian similarity x local constant x one step from zero. State all associations, `H (K + V + 1)` each.
     In the spirit of Lu et al. 2021 (arXiv:2110.11945): the kernel itself, causal, with the queries as keys.
-    Theirs is approximated from landmarks, without a causal mask.
+    Theirs is approximated from landmarks, without a causal mask. The sum grows with the length.
 
     Args:
         dim: width of input and output.

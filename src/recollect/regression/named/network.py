@@ -166,7 +166,8 @@ def titans(
         value_dim: value channels `V` of a head, `dim / num_heads` if `None`; equal to `K` with `residual`.
         expansion: hidden units for each key channel.
         minibatch: positions whose gradients are taken at the same parameters.
-        max_step: largest step, `0.1 / minibatch` if `None`: gradients add up, and momentum repeats them.
+        max_step: largest step, `0.1 / minibatch` if `None`: gradients add up and momentum repeats them, so
+            that ten times as much diverges.
         momentum: keep a gated share of the last update.
         weight_decay: lose a gated share of the parameters before each update.
         layer_norm: normalise the output of the network.
