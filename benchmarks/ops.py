@@ -225,7 +225,7 @@ SECTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
         lambda options: growth(_grown_ops(options), options.lengths, options.device),
     ),
     "stability": (
-        "Single precision over 16,384 positions (one head; relative error of the outputs against float64)",
+        "Single precision over 16,384 positions (one head; relative error against the same form in float64)",
         lambda options: stability(_recurrent_ops(options)),
     ),
 }

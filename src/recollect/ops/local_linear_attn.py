@@ -72,7 +72,12 @@ def local_linear_attn(
         k: keys.
         v: values.
         ridge: $\lambda > 0$ on the slope $A$, not on $c$; a number or `(H,)`.
-        kernel, bandwidth, power, g, log_importance, window: they make the weights, as in `kernel_attn`.
+        kernel: similarity of query and key that weighs, as in `kernel_attn`.
+        bandwidth: of the kernel.
+        power: of the polynomial kernel.
+        g: logarithm of a decay, or `None`.
+        log_importance: logarithm of each association's own weight, or `None`.
+        window: associations that count at most, all if `None`.
         scale: factor of inner products in the similarity, `K**-0.5` if `None`.
         initial_state: associations before the first position, none if `None`.
         output_final_state: return the associations after the last position instead of `None`.

@@ -6,7 +6,7 @@ $$o_t = \sum_{i \le t} p_i^{(t)} \bigl[1 - r_t^\top (k_i - \bar k_t)\bigr] v_i, 
 with the normalised weights $p^{(t)}$ of `kernel_attn`. As test-time regression of $v$ on $k$: the same
 weights, affine functions around each query, and a tilt $r_t$ that is learned. With
 $r_t = (\mathrm{Cov}_p(k) + \lambda I)^{-1} (\bar k_t - q_t)$ it is local linear attention; with $r_t = 0$ a
-weighted mean.
+weighted mean (Zuo et al. 2026, arXiv:2605.29157).
 """
 
 import torch
@@ -59,7 +59,12 @@ def parallax(
         k: keys.
         v: values.
         r: the tilt at each position, `(B, T, H, K)`.
-        kernel, bandwidth, power, g, log_importance, window: they make the weights, as in `kernel_attn`.
+        kernel: similarity of query and key that weighs, as in `kernel_attn`.
+        bandwidth: of the kernel.
+        power: of the polynomial kernel.
+        g: logarithm of a decay, or `None`.
+        log_importance: logarithm of each association's own weight, or `None`.
+        window: associations that count at most, all if `None`.
         scale: factor of inner products in the similarity, `K**-0.5` if `None`.
         initial_state: associations before the first position, none if `None`.
         output_final_state: return the associations after the last position instead of `None`.
