@@ -15,7 +15,8 @@ from recollect.models.parametrisation import (
     from_modulus,
     modulus,
 )
-from recollect.models.vandermonde import matrix_powers, powers
+from recollect.models.vandermonde import matrix_powers
+from recollect.ops.powers import powers
 
 NAMES = get_args(Parametrisation)
 

@@ -221,9 +221,11 @@ def test_half_precision_stays_half_and_near(form, kind):
 def test_the_memory_of_single_precision_lasts(rng):
     """Powers of a pole on the unit circle are taken in double precision, and rounded once."""
     inputs = {name: draw(rng, 1, 4096, 1, 2).float() for name in ("q", "k", "v")}
-    weights = {"poles": torch.polar(torch.ones(1, 1), torch.full((1, 1), 0.7)), "residues": torch.ones(1, 1)}
-    got, _ = memory_attn(**inputs, **weights)
-    expected, _ = memory_attn(**{name: x.double() for name, x in inputs.items()}, **weights)
+    poles = torch.polar(torch.ones(1, 1), torch.full((1, 1), 0.7))
+    got, _ = memory_attn(**inputs, poles=poles, residues=torch.ones(1, 1))
+    exact = {name: x.double() for name, x in inputs.items()}
+    one = torch.ones(1, 1, dtype=torch.float64)
+    expected, _ = memory_attn(**exact, poles=poles.to(torch.complex128), residues=one)
     assert (got - expected).norm() < 2e-6 * expected.norm()
 
 

@@ -106,7 +106,8 @@ def test_kernel_intention_interpolates_with_a_ridge():
 def test_gaussian_rows_are_kernel_means_or_sums(name):
     options = {
         "skyformer, a sum": {"normalise": False},
-        "soft with keys": {"keys": "projected"},
+        "soft": {"output_norm": "none"},
+        "soft with keys": {"keys": "projected", "output_norm": "none"},
     }.get(name, {})
     layer = build(name[:9] if name.startswith("sky") else "soft", **SIZES, **options)
     if name == "soft":

@@ -1,5 +1,8 @@
 """A layer is its three choices: whole sequences, single steps, and what it says of itself."""
 
+import re
+
+import jaxtyping
 import pytest
 import torch
 
@@ -182,6 +185,33 @@ def test_sizes_that_do_not_fit_are_refused_with_those_that_do():
         R.RegressionLayer(6, num_heads=2, rotation="rope")
     with pytest.raises(ConfigError, match="num_steps=2"):
         R.RegressionLayer(8, optimizer=R.Sgd(num_steps=2), skip=True)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"activation": "gelu"}, "activation='gelu'"),
+    ({"output_gate": "tanh"}, "output_gate='tanh'"),
+    ({"output_norm": "lyer"}, "did you mean 'layer'"),
+    ({"rotation": "rop"}, "did you mean 'rope'"),
+    ({"keys": "one"}, "did you mean 'ones'"),
+    ({"skip": "yes"}, "skip='yes'"),
+    ({"num_heads": 0}, "num_heads=0: expected at least 1"),
+    ({"num_key_heads": 0}, "num_key_heads=0"),
+    ({"output_norm": "rms", "norm_groups": 3}, "over 3 parts of 8 channels"),
+    ({"output_norm": "layer", "num_heads": 8}, "parts of at least 2"),
+    ({"stream": 8, "activation": "silu"}, "silu_qk"),
+    ({"keys": "decay"}, "scales_writes=True"),
+])  # fmt: skip
+def test_an_option_that_would_not_be_what_it_says_is_refused(options, message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        R.RegressionLayer(DIM, **({"num_heads": HEADS} | options))
+
+
+def test_a_network_over_constant_keys_is_not_time_invariant():
+    layer = R.RegressionLayer(
+        DIM, num_heads=HEADS, keys="ones", function_class=R.MLP(), optimizer=R.OneStep()
+    )
+    assert not layer.is_lti
 
 
 def test_only_diagonal_recurrences_of_the_values_are_time_invariant():

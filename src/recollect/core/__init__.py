@@ -6,7 +6,7 @@ from recollect.core.draws import integers, normal, random_words, signs, uniform
 from recollect.core.errors import ConfigError, NotDefinedError, RecollectError, StoreError
 from recollect.core.imports import add_working_directory, load_object, source_hash
 from recollect.core.mixer import LtiMixer, Mixer, State
-from recollect.core.names import lookup, suggestion
+from recollect.core.names import lookup, one_of, suggestion
 from recollect.core.seeds import derive_seed, seeded_initialisation
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "load_object",
     "lookup",
     "normal",
+    "one_of",
     "random_words",
     "seeded_initialisation",
     "signs",

@@ -15,6 +15,18 @@ def suggestion(name: str, options: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def one_of(value: str, allowed: Iterable[str], field: str) -> None:
+    """Refuse a value that is not among those allowed.
+
+    Raises:
+        ConfigError: names the field, what came, the nearest, and what is allowed.
+    """
+    options = list(allowed)
+    if value not in options:
+        hint = suggestion(value, options) or "."
+        raise ConfigError(f"{field}={value!r}{hint} Possible: {', '.join(options)}.")
+
+
 def lookup(registry: Mapping[str, Entry], name: str, kind: str) -> Entry:
     """The entry called `name`; a `ConfigError` that lists the entries of this `kind` if there is none."""
     if name in registry:

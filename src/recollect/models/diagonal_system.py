@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recollect.core import causal_convolution
 from recollect.core.shapes import Kernel, Sequence, Step
 from recollect.models.diagonal_recurrence import diagonal_recurrence
-from recollect.models.vandermonde import powers
+from recollect.ops.powers import powers
 
 Form = Literal["recurrence", "convolution"]
 States = Inexact[Tensor, "B N"]

@@ -1,11 +1,11 @@
 """A sequence layer from the three choices of test-time regression."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
-from recollect.core import ConfigError, NotDefinedError
+from recollect.core import ConfigError, NotDefinedError, one_of
 from recollect.core.shapes import Kernel, Sequence, Step
 from recollect.regression.choice import choose
 from recollect.regression.constants import RegressionConstants
@@ -24,7 +24,7 @@ from recollect.regression.projections import (
 )
 from recollect.regression.rotation import Rotated, RotationName, build_rotation
 from recollect.regression.signals import Gates, Signals
-from recollect.regression.weights import ConstantDecay, RegressionWeights, Uniform
+from recollect.regression.weights import ConstantDecay, GatedDecay, RegressionWeights, Uniform
 
 
 class LayerState(NamedTuple):
@@ -121,6 +121,9 @@ class RegressionLayer(nn.Module):
         citation: str | None = None,
     ) -> None:
         super().__init__()
+        _check_sizes(dim, num_heads, num_key_heads)
+        one_of(rotation, get_args(RotationName), "rotation")
+        one_of(rotated, get_args(Rotated), "rotated")
         self.dim, self.title, self.citation = dim, title, citation
         self.composition = Composition(
             weights or Uniform(), function_class or Linear(), optimizer or OneStep()
@@ -133,14 +136,17 @@ class RegressionLayer(nn.Module):
         self.signals = Signals(self.composition, stream or dim, self.sizes)
         self.constants = RegressionConstants(self.composition, self.sizes)
         self.num_steps = self.signals.num_steps
+        key_heads = num_heads if num_key_heads is None else num_key_heads
         self.projections = Projections(
-            dim, heads, num_key_heads=num_key_heads or num_heads, num_steps=self.num_steps, keys=keys,
-            stream=stream, short_conv=short_conv, conv_bias=conv_bias, activation=activation,
+            dim, heads, num_key_heads=key_heads, num_steps=self.num_steps, keys=keys, stream=stream,
+            short_conv=short_conv, conv_bias=conv_bias, activation=activation,
         )  # fmt: skip
         self.turns_values = rotated == "values" and rotation != "none"
         self.rotation = build_rotation(rotation, rotated, dim, stream, heads)
         self.qk_norm = qk_norm and keys in ("projected", "queries")
         self.scale = _query_scale(self.composition, scale, heads.key_dim)
+        if skip not in (True, False, "input"):
+            raise ConfigError(f"skip={skip!r}: expected True, False or 'input'.")
         self.skip = nn.Parameter(torch.ones(num_heads, 1)) if skip is True else None
         self.input_skip = nn.Parameter(torch.ones(dim)) if skip == "input" else None
         self.output = GatedNorm(
@@ -149,6 +155,7 @@ class RegressionLayer(nn.Module):
         )  # fmt: skip
         self.project_out = nn.Linear(num_heads * heads.value_dim, dim, bias=False)
         _check_steps(self)
+        _check_keys(self)
         self.is_lti = _is_lti(self)
 
     def forward(self, x: Sequence) -> Sequence:
@@ -272,6 +279,20 @@ def _check_steps(layer: RegressionLayer) -> None:
         )
 
 
+def _check_keys(layer: RegressionLayer) -> None:
+    """Raise `ConfigError` where keys are to be made of a decay that does not make any."""
+    factors = layer.composition.weights.factors
+    makes_keys = any(isinstance(f, GatedDecay) and f.per == "channel" and f.scales_writes for f in factors)
+    if layer.projections.keys == "decay" and not makes_keys:
+        raise ConfigError("keys='decay' needs weights=GatedDecay(per='channel', scales_writes=True).")
+
+
+def _check_sizes(dim: int, num_heads: int, num_key_heads: int | None) -> None:
+    for name, size in (("dim", dim), ("num_heads", num_heads), ("num_key_heads", num_key_heads)):
+        if size is not None and size < 1:
+            raise ConfigError(f"{name}={size}: expected at least 1.")
+
+
 def _is_lti(layer: RegressionLayer) -> bool:
     """Whether a layer is a diagonal recurrence of its values with constant poles, and nothing else."""
     before, after, optimizer = layer.projections, layer.output, layer.composition.optimizer
@@ -279,7 +300,10 @@ def _is_lti(layer: RegressionLayer) -> bool:
     biased = before.convolution is not None and before.convolution.bias is not None
     turns = layer.rotation is not None and layer.rotation.project is not None
     decays = all(isinstance(factor, ConstantDecay | Uniform) for factor in layer.composition.weights.factors)
-    one_step = isinstance(optimizer, OneStep) and optimizer.normalise == "none"
+    function = layer.composition.function_class
+    one_step = (
+        isinstance(optimizer, OneStep) and optimizer.normalise == "none" and isinstance(function, Linear)
+    )
     bare = (after.norm, after.gate) == ("none", "none")
     return linear and not biased and not turns and decays and one_step and bare
 

@@ -1,11 +1,12 @@
 """What becomes of the values that a regressor answers: norm, gate, and the way past it."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from recollect.core import ConfigError, one_of
 from recollect.core.shapes import Sequence, Values
 
 OutputNorm = Literal["none", "rms", "layer"]
@@ -43,9 +44,17 @@ class GatedNorm(nn.Module):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        one_of(norm, get_args(OutputNorm), "output_norm")
+        one_of(gate, get_args(Gate), "output_gate")
         width = num_heads * value_dim
         self.norm, self.gate, self.gate_first, self.eps = norm, gate, gate_first, eps
         self.groups = num_heads if groups is None else groups
+        if norm != "none" and (self.groups < 1 or width % self.groups or width // self.groups < 2):
+            raise ConfigError(
+                f"output_norm={norm!r} over {self.groups} parts of {width} channels: expected parts of at "
+                f"least 2 channels each. Take fewer heads, a larger value_dim, norm_groups=1, or "
+                f"output_norm='none'."
+            )
         self.gain = None if norm == "none" else nn.Parameter(torch.ones(width))
         self.project = None if gate == "none" else linear_map(dim, width, rank)
 

@@ -1,13 +1,13 @@
 """From a layer's input to the queries, keys and values of its heads."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from recollect.core import ConfigError
+from recollect.core import ConfigError, one_of
 from recollect.core.shapes import Queries, Sequence
 from recollect.regression.problem import EntryKeys, EntryValues, HeadSizes
 from recollect.regression.short_convolution import Buffer, ShortConvolution
@@ -68,6 +68,10 @@ class Projections(nn.Module):
         activation: Activation,
     ) -> None:
         super().__init__()
+        one_of(keys, get_args(KeySource), "keys")
+        one_of(activation, get_args(Activation), "activation")
+        if activation == "silu" and stream is not None:
+            raise ConfigError("activation='silu' is the stream's already: take 'none', or 'silu_qk'.")
         H, K, V = sizes.num_heads, sizes.key_dim, sizes.value_dim
         if H % num_key_heads:
             raise ConfigError(f"num_heads={H} must be a multiple of num_key_heads={num_key_heads}.")
@@ -107,7 +111,7 @@ class Projections(nn.Module):
         heads, heads_state = self.to_heads(stream), state.heads
         if self.convolution is not None:
             heads, heads_state = self.convolution(heads, _buffer(heads_state))
-        if self.activation == "silu" and self.to_stream is None:
+        if self.activation == "silu":
             heads = nn.functional.silu(heads)
         q, k, v = heads.split(self.widths, dim=-1)
         if self.activation == "silu_qk":

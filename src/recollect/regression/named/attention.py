@@ -102,7 +102,8 @@ def softmax_attention_qknorm(
         key_dim=key_dim,
         value_dim=value_dim,
         weights=Similarity(
-            bandwidth=bandwidth or 1 / head_channels(dim, num_heads, key_dim), learned=learned_bandwidth
+            bandwidth=1 / head_channels(dim, num_heads, key_dim) if bandwidth is None else bandwidth,
+            learned=learned_bandwidth,
         ),
         function_class=LocalConstant(),
         optimizer=Exact(),
@@ -202,7 +203,7 @@ def forgetting_attention(
         num_heads=num_heads,
         key_dim=key_dim,
         value_dim=value_dim,
-        weights=decay * Similarity(bandwidth=bandwidth or width),
+        weights=decay * Similarity(bandwidth=width if bandwidth is None else bandwidth),
         function_class=LocalConstant(),
         optimizer=Exact(),
         rotation=rotation,
@@ -253,7 +254,7 @@ def skyformer(
         num_heads=num_heads,
         key_dim=key_dim,
         value_dim=value_dim,
-        weights=Similarity(kernel="gaussian", bandwidth=bandwidth or width),
+        weights=Similarity(kernel="gaussian", bandwidth=width if bandwidth is None else bandwidth),
         function_class=LocalConstant(),
         optimizer=Exact() if normalise else OneStep(),
         short_conv=short_conv,
@@ -272,6 +273,7 @@ def soft(
     keys: Literal["queries", "projected"] = "queries",
     bandwidth: float | None = None,
     short_conv: int | None = None,
+    output_norm: OutputNorm = "rms",
 ) -> RegressionLayer:
     r"""SOFT: values summed by a Gaussian kernel, without a normaliser.
 
@@ -279,7 +281,8 @@ def soft(
 
     Gaussian similarity x local constant x one step from zero. State all associations, `H (K + V + 1)` each.
     In the spirit of Lu et al. 2021 (arXiv:2110.11945): the kernel itself, causal, with the queries as keys.
-    Theirs is approximated from landmarks, without a causal mask. The sum grows with the length.
+    Theirs is approximated from landmarks, without a causal mask. The sum grows with the length;
+    the norm, which is not in the paper, keeps it from growing out of the layer.
 
     Args:
         dim: width of input and output.
@@ -289,6 +292,7 @@ def soft(
         keys: the queries, or keys of their own.
         bandwidth: width of the kernel, the fourth root of `K` if `None`.
         short_conv: taps of a convolution over queries, keys and values (not in the paper), or `None`.
+        output_norm: over each head's channels.
 
     Example:
         >>> soft(8)(torch.zeros(2, 5, 8)).shape
@@ -300,12 +304,13 @@ def soft(
         num_heads=num_heads,
         key_dim=key_dim,
         value_dim=value_dim,
-        weights=Similarity(kernel="gaussian", bandwidth=bandwidth or width),
+        weights=Similarity(kernel="gaussian", bandwidth=width if bandwidth is None else bandwidth),
         function_class=LocalConstant(),
         optimizer=OneStep(),
         short_conv=short_conv,
         qk_norm=False,
         keys=keys,
+        output_norm=output_norm,
         title="SOFT",
         citation="Lu et al. 2021, arXiv:2110.11945",
     )

@@ -43,6 +43,9 @@ def rls(
     in the spirit of the mesa-layer (von Oswald et al. 2023, arXiv:2309.05858), which is the case without
     decay; the parts around it are those of DeltaNet.
 
+    Where keys stay in one direction for long (a constant or padded input) the decaying prior is forgotten in
+    all others, and the fit has no answer: `ValueError`, in training a failed run. `mesa` keeps its prior.
+
     Args:
         dim: width of input and output.
         num_heads: number `H` of heads.

@@ -188,7 +188,7 @@ def rfa(
         value_dim,
         features="random_fourier",
         options={
-            "num_features": num_features or max(32, 4 * channels),
+            "num_features": max(32, 4 * channels) if num_features is None else num_features,
             "bandwidth": bandwidth,
             "learn_bandwidth": True,
         },

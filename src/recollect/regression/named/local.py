@@ -60,7 +60,7 @@ def local_linear_attention(
         num_heads=num_heads,
         key_dim=key_dim,
         value_dim=value_dim,
-        weights=Similarity(bandwidth=bandwidth or width, learned=learned_bandwidth),
+        weights=Similarity(bandwidth=width if bandwidth is None else bandwidth, learned=learned_bandwidth),
         function_class=LocalLinear(),
         optimizer=Exact(ridge=ridge),
         rotation=rotation,
@@ -113,14 +113,13 @@ def local_polynomial_attention(
         torch.Size([2, 5, 8])
     """
     channels = min(4, head_channels(dim, num_heads, None)) if key_dim is None else key_dim
+    width = 1 / channels if qk_norm else 1.0
     return RegressionLayer(
         dim,
         num_heads=num_heads,
         key_dim=channels,
         value_dim=value_dim,
-        weights=Similarity(
-            bandwidth=bandwidth or (1 / channels if qk_norm else 1.0), learned=learned_bandwidth
-        ),
+        weights=Similarity(bandwidth=width if bandwidth is None else bandwidth, learned=learned_bandwidth),
         function_class=LocalPolynomial(degree=degree),
         optimizer=Exact(ridge=ridge),
         rotation=rotation,
@@ -170,7 +169,7 @@ def parallax(
         num_heads=num_heads,
         key_dim=key_dim,
         value_dim=value_dim,
-        weights=Similarity(bandwidth=bandwidth or width),
+        weights=Similarity(bandwidth=width if bandwidth is None else bandwidth),
         function_class=LocalLinear(slope="learned"),
         optimizer=Exact(),
         rotation=rotation,
