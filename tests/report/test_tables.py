@@ -1,6 +1,10 @@
+import io
+
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from recollect.cli.table import print_summary
 from recollect.core import ConfigError
 from recollect.report import runs_table, summarise, write_table
 from recollect.report.results import results
@@ -45,3 +49,16 @@ def test_the_summary_holds_the_results(records):
 
 def test_no_records_give_empty_tables():
     assert len(runs_table([])) == len(summarise([])) == 0
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_terminal_table_shows_every_model_and_error_in_full_however_narrow(make_record, width):
+    records = [make_record(model) for model in ("LSTM", "GRU", "TCN", "S4D", "Transformer")]
+    console = Console(width=width, file=io.StringIO())
+    print_summary(records, console)
+    text = console.file.getvalue()
+    assert "…" not in text
+    for record in records:
+        assert record.model in text
+    longest = max(map(len, text.splitlines()))
+    assert longest <= width

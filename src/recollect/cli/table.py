@@ -1,10 +1,11 @@
 """The table of normalised errors, as the terminal shows it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +14,7 @@ from recollect.report import Result, results
 from recollect.studies import Record
 
 _WIDTH_WITH_INTERVALS = 100
+_BORDERS = 4
 
 
 def format_error(value: float | None) -> str:
@@ -31,19 +33,51 @@ def summary_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def print_summary(records: Sequence[Record], console: Console) -> None:
-    """Tasks down, models across; the best model of each task marked, marks explained below."""
+    """Tasks down, models across; the best model of each task marked, marks explained below.
+
+    Where not all models fit side by side, they stand below one another in several tables.
+    """
     found = results(records)
-    models = list(dict.fromkeys(record.model for record in records))
-    table = Table(title="Normalised test error (NMSE); lower is better, 1 is no better than zero")
-    table.add_column("memory", no_wrap=True)
-    for model in models:
-        table.add_column(model, no_wrap=True)
     with_intervals = console.width >= _WIDTH_WITH_INTERVALS
-    for task in dict.fromkeys(result.task for result in found):
-        by_model = {result.model: result for result in found if result.task == task}
-        table.add_row(task, *[_cell(by_model.get(model), with_intervals) for model in models])
-    console.print(table)
+    tasks = list(dict.fromkeys(result.task for result in found))
+    columns = {}
+    for model in dict.fromkeys(record.model for record in records):
+        by_task = {result.task: result for result in found if result.model == model}
+        columns[model] = [_cell(by_task.get(task), with_intervals) for task in tasks]
+    title = "Normalised test error (NMSE); lower is better, 1 is no better than zero"
+    room = console.width - max(map(len, ["memory", *tasks])) - _BORDERS
+    for models in _blocks({model: _width(model, cells) for model, cells in columns.items()}, room):
+        table = Table("memory", *models, title=title)
+        for column in table.columns:
+            column.no_wrap = True
+        for i, task in enumerate(tasks):
+            table.add_row(task, *(columns[model][i] for model in models))
+        console.print(table)
+        title = None
     console.print(_legend(found, with_intervals), highlight=False, markup=False)
+
+
+def _width(model: str, cells: list[Text]) -> int:
+    """What a column takes of the terminal, with its border and margins."""
+    return max(cell_len(model), *(cell.cell_len for cell in cells)) + 3
+
+
+def _blocks(widths: Mapping[str, int], room: int) -> list[list[str]]:
+    """Models in their order, as many together as there is room for, one at least.
+
+    Example:
+        >>> _blocks({"a": 5, "b": 5, "c": 9}, room=10)
+        [['a', 'b'], ['c']]
+    """
+    blocks: list[list[str]] = []
+    left = 0
+    for model, width in widths.items():
+        if not blocks or width > left:
+            blocks.append([])
+            left = room
+        blocks[-1].append(model)
+        left -= width
+    return blocks
 
 
 def _cell(result: Result | None, with_interval: bool) -> Text:
