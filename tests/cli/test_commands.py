@@ -163,7 +163,7 @@ def test_report_writes_tables_charts_and_pages(recollect, study_file, tmp_path):
 
 def test_every_name_that_list_prints_can_be_shown(recollect):
     listed = json.loads(recollect("list", "--json").stdout)
-    assert set(listed) == {"memory", "tasks", "models", "studies"}
+    assert set(listed) == {"memory", "tasks", "models", "layers", "studies"}
     for names in listed.values():
         assert all(names.values())
     for name in ("lstm", "airy", "functional", "smoke"):
@@ -171,6 +171,15 @@ def test_every_name_that_list_prints_can_be_shown(recollect):
     shown = json.loads(recollect("show", "lstm", "--json").stdout)
     assert shown["state size"].startswith("64 scalars")
     assert "Hochreiter" in shown["about"]
+
+
+def test_layers_are_listed_with_their_choices_and_shown_with_their_description(recollect):
+    listed = recollect("list", "layers").stdout
+    row = next(line for line in listed.splitlines() if line.startswith("mesa"))
+    assert [cell.strip() for cell in row.split("│")][2:] == ["linear", "exact,", "800", "2506.05233"]
+    shown = json.loads(recollect("show", "longhorn", "--json").stdout)
+    assert shown["layer"] == "longhorn"
+    assert "step_t / (1 + step_t |k_t|^2)" in shown["at dim 32"]
 
 
 def test_version():
