@@ -520,6 +520,59 @@ def test_descent_in_a_kernel_class_is_descent_in_the_features_of_the_kernel(kern
     torch.testing.assert_close(got[1, :, 2], expected[0, :, 0], **exact)
 
 
+def after_rule(rule, weight, step, square):
+    """The explicit step: of the proximal point, or of the error that a share of which is removed."""
+    if rule == "implicit":
+        return weight * step / (1 + weight * step * square)
+    return min(weight, 1) * step / (square + 1e-6)
+
+
+@pytest.mark.parametrize("weights", [Importance(), GatedDecay() * Importance()], ids=str)
+@pytest.mark.parametrize("solver", [online_loop, per_query_loop])
+def test_an_implicit_step_is_the_proximal_point_of_the_weighted_loss(solver, weights, rng, exact):
+    r"""The least $|S - S'|^2 + \eta w |v - S^T k|^2$ solves $(I + \eta w k k^T) S = S' + \eta w k v^T$."""
+    composition = composed(weights, Linear(), Sgd(rule="implicit"))
+    a, constants = posed(composition, rng, 6)
+    a = a._replace(k=3 * a.k, log_importance=3 * a.log_importance)
+    got, _ = solver(composition).read(a, constants, None, None)
+    S = torch.zeros(K, V, dtype=torch.float64)
+    for t in range(6):
+        S = S if a.g is None else a.g[1, t, 2].exp() * S
+        k, size = a.k[1, t, 2], a.step[1, t, 2] * a.log_importance[1, t, 2].exp()
+        curvature = torch.eye(K, dtype=torch.float64) + size * torch.outer(k, k)
+        S = torch.linalg.solve(curvature, S + size * torch.outer(k, a.v[1, t, 2]))
+        torch.testing.assert_close(got[1, t, 2], S.T @ a.q[1, t, 2], **exact)
+
+
+@pytest.mark.parametrize("rule", ["implicit", "normalised"])
+def test_weights_by_similarity_enter_the_rule_of_a_step(rule, rng, exact):
+    composition = composed(Similarity() * Importance(), Linear(), Sgd(rule=rule))
+    a, constants = posed(composition, rng, 5)
+    a = a._replace(k=2 * a.k)
+    got, _ = per_query_loop(composition).read(a, constants, None, None)
+    for t in range(5):
+        S = torch.zeros(K, V, dtype=torch.float64)
+        for i in range(t + 1):
+            k, v = a.k[1, i, 2], a.v[1, i, 2]
+            near = (a.q[1, t, 2] @ k / math.sqrt(K) / constants.bandwidth[2]).exp()
+            weight = near * a.log_importance[1, i, 2].exp()
+            S = S + after_rule(rule, weight, a.step[1, i, 2], k @ k) * torch.outer(k, v - S.T @ k)
+        torch.testing.assert_close(got[1, t, 2], S.T @ a.q[1, t, 2], **exact)
+
+
+@pytest.mark.parametrize("rule", ["implicit", "normalised"])
+@pytest.mark.parametrize(
+    "function_class", [Linear(), KernelRidge(kernel="exponential"), LocalLinear()], ids=str
+)
+def test_no_weight_is_so_large_that_a_ruled_step_diverges(function_class, rule, rng):
+    """Each step shrinks the error on its own association, so answers stay near the values."""
+    composition = composed(Importance(activation="exp"), function_class, Sgd(rule=rule))
+    a, constants = posed(composition, rng, 40)
+    heavy = a._replace(log_importance=a.log_importance + 10)
+    outputs, _ = solver_of(composition).read(heavy, constants, None, None)
+    assert outputs.abs().max() < 10 * a.v.abs().max()
+
+
 CLASSES_WITH_ONE_CHAIN = [Linear(), MLP(depth=2, expansion=2, layer_norm=True), KernelRidge()]
 ONLINE = [Sgd(), Sgd(retrieve="before"), Sgd(num_steps=2, minibatch=2, momentum=0.5, weight_decay=0.1)]
 
@@ -578,8 +631,8 @@ def test_descent_on_a_local_constant_is_a_chain_of_means(rng, exact):
         c = torch.zeros(V, dtype=torch.float64)
         for i in range(t + 1):
             weight = (a.q[0, t, 1] @ a.k[0, i, 1] / math.sqrt(K) / constants.bandwidth[1]).exp()
-            step = a.step[0, i, 1] / (1 + a.step[0, i, 1])
-            c = c + weight * step * (a.v[0, i, 1] - c)
+            step = weight * a.step[0, i, 1]
+            c = c + step / (1 + step) * (a.v[0, i, 1] - c)
         torch.testing.assert_close(got[0, t, 1], c, **exact)
 
 

@@ -52,6 +52,12 @@ ONLINE = {
     "delta_rule, importance": {"weights": R.Importance(), "optimizer": R.Sgd(step=0.4)},
     "delta_rule, implicit": {"optimizer": R.Sgd(rule="implicit", max_step=3.0), "qk_norm": False},
     "delta_rule, normalised": {"optimizer": R.Sgd(rule="normalised"), "qk_norm": False},
+    "delta_rule, implicit and importance": {
+        "weights": R.Importance(activation="exp"), "optimizer": R.Sgd(rule="implicit", retrieve="before")
+    },
+    "gated_delta_product, normalised and importance": {
+        "weights": R.Importance(), "optimizer": R.Sgd(rule="normalised", num_steps=2)
+    },
     "delta_rule, undecayed": {"optimizer": R.Sgd(gradient="undecayed")},
     "delta_rule, read before": {"optimizer": R.Sgd(retrieve="before")},
     "gated_delta_rule": {"weights": HEAD, "optimizer": SGD},
@@ -66,6 +72,9 @@ ONLINE = {
     },
     "gated_delta_product, importance": {"weights": R.Importance(), "optimizer": R.Sgd(num_steps=2)},
     "momentum_delta_rule": {"optimizer": R.Sgd(momentum=0.5)},
+    "momentum_delta_rule, implicit": {
+        "weights": R.Importance(), "optimizer": R.Sgd(momentum=0.5, rule="implicit"), "qk_norm": False
+    },
     "momentum_delta_rule, decay": {
         "weights": HEAD * R.Importance(), "optimizer": R.Sgd(momentum="learned", weight_decay="learned")
     },
@@ -113,7 +122,7 @@ LOCAL = {
         f"kernel_attn, {kernel}": {
             "weights": R.Similarity(kernel=kernel, bandwidth=1.3) * HEAD,
             "function_class": R.LocalConstant(),
-            "optimizer": R.Exact(learned=True),
+            "optimizer": R.Exact(),
         }
         for kernel in ("gaussian", "laplace", "polynomial", "compact")
     },

@@ -3,6 +3,7 @@
 from recollect.regression.cache_solvers import kernel_ridge_solver, kernel_sum_solver, local_solver
 from recollect.regression.diagonal_solver import diagonal_solver
 from recollect.regression.function_classes import (
+    LOCAL,
     MLP,
     KernelRidge,
     Linear,
@@ -23,8 +24,6 @@ from recollect.regression.optimizers import Exact, OneStep, Sgd
 from recollect.regression.problem import Composition, HeadSizes
 from recollect.regression.retrieval import read_before, with_normaliser
 from recollect.regression.solver import Solver
-
-LOCAL = (LocalConstant, LocalLinear, LocalPolynomial)
 
 
 def choose(composition: Composition, sizes: HeadSizes) -> Solver:

@@ -1,6 +1,6 @@
 """How well posed a layer's regression is, and how well it is solved: per head and position."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
@@ -9,12 +9,15 @@ from torch import Tensor
 
 from recollect.core.shapes import Sequence
 from recollect.ops.mesa import mesa_residual
-from recollect.regression.function_classes import LocalConstant, LocalLinear, LocalPolynomial
-from recollect.regression.general.dense_weights import ages, dense_weights, log_fading
-from recollect.regression.general.history import empty_history, extended
+from recollect.regression.choice import choose
+from recollect.regression.function_classes import LOCAL
+from recollect.regression.general.dense_weights import DenseWeights, ages, dense_weights, log_fading
+from recollect.regression.general.history import empty_history, extended, is_read_before
+from recollect.regression.general.local_fit import degree, local_features
 from recollect.regression.layer import RegressionLayer
-from recollect.regression.optimizers import Exact
+from recollect.regression.optimizers import Exact, OneStep
 from recollect.regression.problem import Associations, Constants
+from recollect.regression.solver import Solver
 
 PerPosition = Float[Tensor, "B T H"]
 
@@ -24,11 +27,14 @@ class Diagnosis:
     r"""What `diagnose` found, each `(B, T, H)`.
 
     Attributes:
-        residual: $\lVert v_t - m_t(k_t) \rVert$, of the association of each position after it was learned.
+        residual: $\lVert v_t - m_t(k_t) \rVert$, of the association of each position after it was learned,
+            also where queries are answered before.
         condition_number: of the weighted second moments of what the class is linear in (for networks and
-            kernels, of the keys), with the prior of an exact linear class; infinite where they are singular.
-        effective_sample_size: $(\sum_i w_i)^2 / \sum_i w_i^2$, how many associations count; decays per key
-            channel, which are no weights of associations, are left out.
+            kernels, of the keys), with the prior of an exact linear class; infinite where they are singular,
+            or where nothing counts.
+        effective_sample_size: $(\sum_i w_i)^2 / \sum_i w_i^2$, how many associations count for the query of
+            each position, 0 where none does; decays per key channel, which are no weights of associations,
+            are left out.
         leverage: $\phi(q)^\top (\sum_i w_i \phi(k_i) \phi(k_i)^\top + \text{prior})^{+} \phi(q)$: the larger,
             the less the associations say about this query.
         solver_residual: relative residual of the iterative solver, or `None` where there is none.
@@ -66,19 +72,19 @@ def diagnose(layer: RegressionLayer, x: Sequence) -> Diagnosis:
         >>> diagnose(layer, torch.ones(1, 3, 8)).effective_sample_size[0, :, 0]  # uniform weights
         tensor([1., 2., 3.])
     """
-    a, state = layer.associations(x, layer.initial_state(len(x)))
+    a, _ = layer.associations(x, layer.initial_state(len(x)))
     constants: Constants = layer.constants(x)
     last_key = a.k.unflatten(1, (-1, layer.num_steps))[:, :, -1]
-    learned, _ = layer.solver.read(a._replace(q=last_key), constants, state.regression, None)
+    solver = _solver_after(layer)
+    empty = solver.initial_state(len(x), layer.sizes, constants, a.q)
+    learned, _ = solver.read(a._replace(q=last_key), constants, empty, None)
     value = a.v.unflatten(1, (-1, layer.num_steps))[:, :, -1]
     weights, keys = _weights(layer, a, constants)
-    moments, query = _moments(layer, a, constants, weights, keys)
+    moments, query = _moments(layer, a, constants, weights.values(), keys)
     return Diagnosis(
         residual=(value - learned).norm(dim=-1),
-        condition_number=rearrange(torch.linalg.cond(moments), "b h t -> b t h"),
-        effective_sample_size=rearrange(
-            weights.sum(-1).square() / weights.square().sum(-1), "b h t -> b t h"
-        ),
+        condition_number=rearrange(_condition(moments), "b h t -> b t h"),
+        effective_sample_size=rearrange(_sample_size(weights), "b h t -> b t h"),
         leverage=rearrange(
             torch.einsum("bhtk,bhtkj,bhtj->bht", query, torch.linalg.pinv(moments, hermitian=True), query),
             "b h t -> b t h",
@@ -87,17 +93,38 @@ def diagnose(layer: RegressionLayer, x: Sequence) -> Diagnosis:
     )
 
 
+def _solver_after(layer: RegressionLayer) -> Solver:
+    """What solves the layer's regression, answering each query after the association of its position."""
+    composition = layer.composition
+    if not is_read_before(composition):
+        return layer.solver
+    bonus = {"bonus": False} if isinstance(composition.optimizer, OneStep) else {}
+    after = composition.optimizer.model_copy(update={"retrieve": "after"} | bonus)
+    return choose(replace(composition, optimizer=after), layer.sizes)
+
+
+def _condition(moments: Float[Tensor, "*B F F"]) -> Float[Tensor, "*B"]:
+    nothing = moments.abs().amax(dim=(-2, -1)) == 0
+    return torch.linalg.cond(moments).masked_fill(nothing, torch.inf)
+
+
+def _sample_size(weights: DenseWeights) -> Float[Tensor, "B H T"]:
+    values = weights.rescaled().values()
+    squares = values.square().sum(-1)
+    return values.sum(-1).square() / squares.masked_fill(squares == 0, 1.0)
+
+
 def _weights(
     layer: RegressionLayer, a: Associations, constants: Constants
-) -> tuple[Float[Tensor, "B H T S"], Float[Tensor, "B H _ S K"]]:
+) -> tuple[DenseWeights, Float[Tensor, "B H _ S K"]]:
     """The regression weights, and the keys as each query sees them: decays per channel shrink the keys."""
     composition = layer.composition
     history = extended(empty_history(composition, len(a.q), layer.sizes, a.q), a)
     known = ages(composition, constants, history, a.q.shape[1])
-    weights = dense_weights(composition, constants, a.q, history, known, decays=True).values()
+    weights = dense_weights(composition, constants, a.q, history, known, decays=True)
     keys = rearrange(history.keys, "b s h k -> b h 1 s k")
     if composition.decay == "channel":
-        keys = keys * log_fading(history, known).exp().repeat_interleave(layer.num_steps, dim=-2)
+        keys = keys * log_fading(history, known).exp()
     return weights, keys
 
 
@@ -111,17 +138,16 @@ def _moments(
     """Weighted second moments of the features, with the prior, and the features of the query."""
     function = layer.composition.function_class
     q = rearrange(a.q, "b t h k -> b h t k")
-    degree = {LocalConstant: 0, LocalLinear: 1}.get(type(function))
-    if isinstance(function, LocalPolynomial):
-        degree = function.degree
-    if degree is None:
-        features, query = keys, q
-    else:
-        features = _monomials(keys - q.unsqueeze(-2), degree)
+    is_local = isinstance(function, LOCAL)
+    features, query = keys, q
+    if is_local:
+        offset = keys - q.unsqueeze(-2)
+        products = local_features(offset, degree(function))
+        features = torch.cat([torch.ones_like(offset[..., :1]), products], dim=-1)
         query = torch.zeros_like(features[..., 0, :])
         query[..., 0] = 1.0
     moments = torch.einsum("bhts,bhtsf,bhtsg->bhtfg", weights, features.expand(*weights.shape, -1), features)
-    if isinstance(layer.composition.optimizer, Exact) and degree is None:
+    if isinstance(layer.composition.optimizer, Exact) and not is_local:
         moments = moments + torch.diag_embed(_prior(layer, a, constants))
     return moments, query
 
@@ -132,18 +158,10 @@ def _prior(layer: RegressionLayer, a: Associations, constants: Constants) -> Flo
     optimizer = layer.composition.optimizer
     if a.g is None or not isinstance(optimizer, Exact) or optimizer.prior == "fixed":
         return ridge
-    total = a.g.cumsum(1).exp()
-    kept = total[..., None] if total.ndim == 3 else total
+    total = a.g.cumsum(1)
+    # A decay per channel fades the keys, and with them a prior that is made of associations: twice.
+    kept = total[..., None].exp() if total.ndim == 3 else (2 * total).exp()
     return ridge * rearrange(kept, "b t h k -> b h t k")
-
-
-def _monomials(x: Float[Tensor, "*B K"], degree: int) -> Float[Tensor, "*B F"]:
-    """1, the coordinates, and their products of two, up to a degree."""
-    parts = [torch.ones_like(x[..., :1]), x][: degree + 1]
-    if degree == 2:
-        i, j = torch.triu_indices(x.shape[-1], x.shape[-1], device=x.device)
-        parts.append(x[..., i] * x[..., j])
-    return torch.cat(parts, dim=-1)
 
 
 def _solver_residual(layer: RegressionLayer, a: Associations, constants: Constants) -> PerPosition | None:

@@ -162,6 +162,9 @@ class KernelRidge(AbstractFunctionClass):
         return f"sum_i a_i kappa(k, k_i), {self.kernel}, h = {self.bandwidth:g}"
 
 
+LOCAL = (LocalConstant, LocalLinear, LocalPolynomial)
+"""Classes that are fitted around each query."""
+
 FunctionClass = Annotated[
     Linear | MLP | LocalConstant | LocalLinear | LocalPolynomial | KernelRidge, Field(discriminator="kind")
 ]

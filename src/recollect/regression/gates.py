@@ -117,18 +117,39 @@ class Rate(nn.Module):
         if self.map is not None:
             nn.init.constant_(self.map.bias, math.log(start / (1 - start)))
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether it is computed from the input."""
+        return self.map is not None
+
     def forward(self, x: Sequence) -> StepSizes:
-        if self.map is None or self.constant is not None:
+        if self.map is None:
             return x.new_full((*x.shape[:2], self.width), self.constant or 0.0)
         return self.largest * torch.sigmoid(self.map(x))
+
+    def log_rest(self, x: Sequence) -> HeadDecay:
+        """`log(1 - rate)` of a rate up to 1, which is finite where the rate rounds to 1."""
+        if self.map is None:
+            return torch.log1p(-self(x))
+        return nn.functional.logsigmoid(-self.map(x))
 
 
 def _log_decay(config: GatedDecay, signal: Float[Tensor, "B T H width"]) -> Float[Tensor, "B T H width"]:
     if config.parametrisation == "sigmoid":
         return nn.functional.logsigmoid(signal) / config.temperature
     if config.parametrisation == "exponential":
-        return -signal.exp()
-    return torch.log(config.lower_bound + (1 - config.lower_bound) * torch.sigmoid(signal))
+        # A decay of e^-1000 is none in any precision; a larger exponent would have no gradient but NaN.
+        return -signal.clamp(max=math.log(1000.0)).exp()
+    return _log_above(config.lower_bound, signal)
+
+
+def _log_above(bound: float, signal: Tensor) -> Tensor:
+    """`log(bound + (1 - bound) sigmoid(signal))`, with its digits near 0 and finite where the bound is 0."""
+    if bound == 0:
+        return nn.functional.logsigmoid(signal)
+    near_one = torch.log1p((bound - 1) * torch.sigmoid(-signal.clamp(min=0)))
+    small = math.log1p(-bound) + nn.functional.logsigmoid(signal.clamp(max=0))
+    return torch.where(signal > 0, near_one, torch.logaddexp(small, small.new_tensor(math.log(bound))))
 
 
 def _initial_bias(config: GatedDecay, num_heads: int, width: int) -> Float[Tensor, "H width"]:

@@ -1,11 +1,11 @@
 """A sequence layer from the three choices of test-time regression."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from recollect.core import ConfigError, NotDefinedError, one_of
+from recollect.core import ConfigError, NotDefinedError
 from recollect.core.shapes import Kernel, Sequence, Step
 from recollect.regression.choice import choose
 from recollect.regression.constants import RegressionConstants
@@ -122,8 +122,6 @@ class RegressionLayer(nn.Module):
     ) -> None:
         super().__init__()
         _check_sizes(dim, num_heads, num_key_heads)
-        one_of(rotation, get_args(RotationName), "rotation")
-        one_of(rotated, get_args(Rotated), "rotated")
         self.dim, self.title, self.citation = dim, title, citation
         self.composition = Composition(
             weights or Uniform(), function_class or Linear(), optimizer or OneStep()
@@ -136,25 +134,20 @@ class RegressionLayer(nn.Module):
         self.signals = Signals(self.composition, stream or dim, self.sizes)
         self.constants = RegressionConstants(self.composition, self.sizes)
         self.num_steps = self.signals.num_steps
-        key_heads = num_heads if num_key_heads is None else num_key_heads
         self.projections = Projections(
-            dim, heads, num_key_heads=key_heads, num_steps=self.num_steps, keys=keys, stream=stream,
+            dim, heads, num_key_heads=num_key_heads, num_steps=self.num_steps, keys=keys, stream=stream,
             short_conv=short_conv, conv_bias=conv_bias, activation=activation,
         )  # fmt: skip
         self.turns_values = rotated == "values" and rotation != "none"
         self.rotation = build_rotation(rotation, rotated, dim, stream, heads)
         self.qk_norm = qk_norm and keys in ("projected", "queries")
         self.scale = _query_scale(self.composition, scale, heads.key_dim)
-        if skip not in (True, False, "input"):
-            raise ConfigError(f"skip={skip!r}: expected True, False or 'input'.")
-        self.skip = nn.Parameter(torch.ones(num_heads, 1)) if skip is True else None
-        self.input_skip = nn.Parameter(torch.ones(dim)) if skip == "input" else None
+        self.skip, self.input_skip = _skips(skip, num_heads, dim)
         self.output = GatedNorm(
             dim, num_heads, heads.value_dim, norm=output_norm, gate=output_gate, gate_first=gate_first,
             groups=norm_groups, rank=gate_rank, eps=norm_eps,
         )  # fmt: skip
         self.project_out = nn.Linear(num_heads * heads.value_dim, dim, bias=False)
-        _check_steps(self)
         _check_keys(self)
         self.is_lti = _is_lti(self)
 
@@ -203,15 +196,15 @@ class RegressionLayer(nn.Module):
         gates: Gates = self.signals(projected.stream, self.sizes.num_heads)
         q, k, v, angle = self._turned(projected, state.angle)
         positions, position = self._positions(x, state.position)
-        q = self.features(q, positions, "query") * self.scale
+        q = self.features(q, positions, "query")
+        q = q if self.scale == 1 else q * self.scale
         k = self.features(k, positions.repeat_interleave(self.num_steps), "key")
         if gates.key_factor is not None:
             k = k * gates.key_factor.repeat_interleave(self.num_steps, dim=1)
         slope = self._turned_slope(projected.stream, gates.slope, state.angle)
-        step = None if gates.step is None else self.signals.effective_step(gates.step, k)
         associations = Associations(
             q=q, k=k, v=v, g=gates.g, log_importance=gates.log_importance,
-            step=step, momentum=gates.momentum, slope=slope,
+            step=gates.step, momentum=gates.momentum, slope=slope,
         )  # fmt: skip
         return associations, LayerState(projected.state, angle, position, state.regression)
 
@@ -267,8 +260,20 @@ def _features(composition: Composition, heads: HeadSizes) -> Any:
     return build_features(function.features, heads.key_dim, heads.num_heads, function.options)
 
 
-def _check_steps(layer: RegressionLayer) -> None:
-    """Raise `ConfigError` where several keys a position meet a part that takes one."""
+def _skips(
+    skip: bool | Literal["input"], num_heads: int, dim: int
+) -> tuple[nn.Parameter | None, nn.Parameter | None]:
+    """The factors of values, and of the input, that go past the regression."""
+    if skip not in (True, False, "input"):
+        raise ConfigError(f"skip={skip!r}: expected True, False or 'input'.")
+    return (
+        nn.Parameter(torch.ones(num_heads, 1)) if skip is True else None,
+        nn.Parameter(torch.ones(dim)) if skip == "input" else None,
+    )
+
+
+def _check_keys(layer: RegressionLayer) -> None:
+    """Raise `ConfigError` where several keys a position meet a part that takes one, or nothing makes keys."""
     one_each = layer.rotation is not None or layer.skip is not None or layer.input_skip is not None
     if layer.num_steps > 1 and (
         one_each or layer.projections.has_stream or layer.projections.keys == "queries"
@@ -277,10 +282,6 @@ def _check_steps(layer: RegressionLayer) -> None:
             f"num_steps={layer.num_steps} has several keys a position: rotation, skip, stream and "
             f"keys='queries' need one."
         )
-
-
-def _check_keys(layer: RegressionLayer) -> None:
-    """Raise `ConfigError` where keys are to be made of a decay that does not make any."""
     factors = layer.composition.weights.factors
     makes_keys = any(isinstance(f, GatedDecay) and f.per == "channel" and f.scales_writes for f in factors)
     if layer.projections.keys == "decay" and not makes_keys:

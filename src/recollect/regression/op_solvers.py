@@ -26,6 +26,7 @@ from recollect.regression.memory_weights import memory_weights
 from recollect.regression.optimizers import Exact, Sgd
 from recollect.regression.problem import Associations, Composition, Constants, HeadSizes
 from recollect.regression.solver import Solver, State
+from recollect.regression.steps import entry_weight, ruled_step
 
 Arguments = Callable[[Associations, Constants], dict[str, Any]]
 
@@ -46,7 +47,7 @@ def linear_solver(composition: Composition) -> Solver:
 def delta_solver(composition: Composition) -> Solver:
     """Steps of gradient descent in a linear class: delta rules."""
     assert isinstance(composition.optimizer, Sgd)
-    num_steps = composition.optimizer.num_steps
+    num_steps, rule = composition.optimizer.num_steps, composition.optimizer.rule
     op: Callable[..., Any] = {"none": delta_rule, "head": gated_delta_rule, "channel": kda}[composition.decay]
     if composition.optimizer.weight_decay != 0 and composition.decay == "none":
         op = gated_delta_rule
@@ -54,7 +55,7 @@ def delta_solver(composition: Composition) -> Solver:
         op = gated_delta_product
 
     def arguments(a: Associations, _: Constants) -> dict[str, Any]:
-        taken = {"q": a.q, "k": a.k, "v": a.v, "beta": weighted_step(a)}
+        taken = {"q": a.q, "k": a.k, "v": a.v, "beta": weighted_step(a, rule)}
         if op is delta_rule:
             return taken
         if op is gated_delta_product:
@@ -67,10 +68,12 @@ def delta_solver(composition: Composition) -> Solver:
 
 def momentum_solver(composition: Composition) -> Solver:
     """Gradient descent with momentum in a linear class."""
+    assert isinstance(composition.optimizer, Sgd)
+    rule = composition.optimizer.rule
 
     def arguments(a: Associations, _: Constants) -> dict[str, Any]:
         g = a.q.new_zeros(a.q.shape[:3]) if a.g is None else a.g
-        return {"q": a.q, "k": a.k, "v": a.v, "g": g, "beta": weighted_step(a), "momentum": a.momentum}
+        return {"q": a.q, "k": a.k, "v": a.v, "g": g, "beta": weighted_step(a, rule), "momentum": a.momentum}
 
     def initial_state(batch_size: int, sizes: HeadSizes, constants: Constants, like: Tensor) -> State:
         zero = like.new_zeros(batch_size, sizes.num_heads, sizes.key_dim, sizes.value_dim)
@@ -163,13 +166,10 @@ def weighted(k: Tensor, log_importance: Tensor | None) -> Tensor:
     return k if log_importance is None else k * log_importance.exp()[..., None]
 
 
-def weighted_step(a: Associations) -> Tensor:
-    """The step on a weighted loss: the weight times the step."""
+def weighted_step(a: Associations, rule: str = "explicit") -> Tensor:
+    """The step on a weighted loss after its rule, in the keys themselves."""
     assert a.step is not None
-    if a.log_importance is None:
-        return a.step
-    num_steps = a.step.shape[1] // a.log_importance.shape[1]
-    return a.step * a.log_importance.exp().repeat_interleave(num_steps, dim=1)
+    return ruled_step(rule, a.step, entry_weight(a), a.k.square().sum(-1))
 
 
 def matrix_size(sizes: HeadSizes) -> int:

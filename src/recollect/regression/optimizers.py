@@ -36,6 +36,8 @@ class OneStep(AbstractOptimizer):
     Example:
         >>> OneStep().equation
         'theta_t = theta_0 - grad sum_i w_i |v_i - m(k_i)|^2 / 2'
+        >>> OneStep(normalise="bounded").equation.partition("; ")[2]
+        'read m(q) / max(|n(q)|, 1), n the same of values 1'
     """
 
     kind: Literal["one_step"] = "one_step"
@@ -45,21 +47,28 @@ class OneStep(AbstractOptimizer):
 
     @property
     def equation(self) -> str:
-        return "theta_t = theta_0 - grad sum_i w_i |v_i - m(k_i)|^2 / 2"
+        update = "theta_t = theta_0 - grad sum_i w_i |v_i - m(k_i)|^2 / 2"
+        if self.normalise == "none":
+            return update
+        total = "n(q)" if self.normalise == "sum" else "max(|n(q)|, 1)"
+        return f"{update}; read m(q) / {total}, n the same of values 1"
 
 
 @final
 class Exact(AbstractOptimizer):
     """The minimiser of the weighted loss plus a ridge.
 
+    What the ridge penalises depends on the function class, which `describe()` of a layer says. A mean of
+    values (a local constant) and a learned slope have none.
+
     Attributes:
         prior: `decaying`, a prior that is forgotten like an association before the first, or `fixed`.
         ridge: its strength, where training starts from.
-        learned: whether training moves the ridge, one a head and key channel.
+        learned: whether training moves the ridge, one a head and key channel; in a class that has one.
 
     Example:
         >>> Exact(ridge=0.1).equation
-        'argmin sum_i w_i |v_i - m(k_i)|^2 + ridge |theta|^2, prior decaying'
+        'argmin sum_i w_i |v_i - m(k_i)|^2'
     """
 
     kind: Literal["exact"] = "exact"
@@ -69,7 +78,7 @@ class Exact(AbstractOptimizer):
 
     @property
     def equation(self) -> str:
-        return f"argmin sum_i w_i |v_i - m(k_i)|^2 + ridge |theta|^2, prior {self.prior}"
+        return "argmin sum_i w_i |v_i - m(k_i)|^2"
 
 
 @final
@@ -89,12 +98,15 @@ class Sgd(AbstractOptimizer):
         gradient: where gradients are taken: of parameters after the decay of their position (Gated DeltaNet),
             or `undecayed`, before it (Titans).
         momentum: keep this share of the last update, `learned` for a share computed from the input.
-        weight_decay: share of the parameters lost before each update, beside the decay of the weights.
+        weight_decay: share of the parameters lost at each position, before its first update, beside the decay
+            of the weights.
         retrieve: before or after the association of the same position.
 
     Example:
         >>> Sgd(momentum=0.9).equation
         'u_t = 0.9 u_{t-1} - step_t grad |v_t - m(k_t)|^2 / 2; theta_t = theta_{t-1} + u_t'
+        >>> Sgd(num_steps=2, weight_decay=0.5).equation.partition("; ")[0]
+        'once at each position: theta becomes (1 - 0.5) theta'
     """
 
     kind: Literal["sgd"] = "sgd"
@@ -121,12 +133,15 @@ class Sgd(AbstractOptimizer):
         if self.minibatch > 1:
             gradient += f" at the start of its {self.minibatch} positions"
         kept = "" if self.weight_decay == 0 else f"(1 - {_name(self.weight_decay, 'decay_t')}) "
+        once = f"once at each position: theta becomes {kept}theta; then " if kept else ""
+        if self.num_steps > 1:
+            kept = ""
         if self.momentum == 0:
             update = f"theta_t = {kept}theta_{{t-1}} - {gradient}"
         else:
             share = _name(self.momentum, "mu_t")
             update = f"u_t = {share} u_{{t-1}} - {gradient}; theta_t = {kept}theta_{{t-1}} + u_t"
-        return update if self.num_steps == 1 else f"{self.num_steps} times at each position: {update}"
+        return update if self.num_steps == 1 else f"{once}{self.num_steps} times at each position: {update}"
 
 
 def _name(value: float | str, symbol: str) -> str:

@@ -40,7 +40,7 @@ class Projections(nn.Module):
     Args:
         dim: channels of the input.
         sizes: heads, key and value channels.
-        num_key_heads: heads that have queries and keys of their own; the others share them, in groups.
+        num_key_heads: heads that have queries and keys of their own, shared in groups; all if `None`.
         num_steps: keys and values for each position.
         keys: `projected`; `queries`, the queries themselves; `ones`, queries and keys that do not depend on
             the input, a diagonal recurrence of the values (the first half of the key channels is 1, the rest
@@ -59,7 +59,7 @@ class Projections(nn.Module):
         dim: int,
         sizes: HeadSizes,
         *,
-        num_key_heads: int,
+        num_key_heads: int | None,
         num_steps: int,
         keys: KeySource,
         stream: int | None,
@@ -73,6 +73,7 @@ class Projections(nn.Module):
         if activation == "silu" and stream is not None:
             raise ConfigError("activation='silu' is the stream's already: take 'none', or 'silu_qk'.")
         H, K, V = sizes.num_heads, sizes.key_dim, sizes.value_dim
+        num_key_heads = H if num_key_heads is None else num_key_heads
         if H % num_key_heads:
             raise ConfigError(f"num_heads={H} must be a multiple of num_key_heads={num_key_heads}.")
         if stream is not None and stream != H * V:
@@ -157,7 +158,11 @@ class Projections(nn.Module):
         return x.unflatten(-1, (self.num_steps, -1)).flatten(1, 2)
 
     def _shared(self, x: Tensor) -> Tensor:
-        return x.repeat_interleave(self.sizes.num_heads // self.num_key_heads, dim=2)
+        shared = self.sizes.num_heads // self.num_key_heads
+        # One head for all is a view: an inner channel of Mamba is a head, and there are many.
+        if self.num_key_heads == 1:
+            return x.expand(-1, -1, shared, -1)
+        return x.repeat_interleave(shared, dim=2)
 
 
 def _buffer(state: Buffer | Empty) -> Buffer:

@@ -8,13 +8,13 @@ is a complex number that decays: the diagonal system of LRU (arXiv:2303.06349).
 """
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from recollect.core import ConfigError
+from recollect.core import ConfigError, one_of
 from recollect.core.shapes import Keys, Queries, Sequence, Values
 from recollect.regression.constants import keep
 from recollect.regression.problem import HeadSizes
@@ -63,12 +63,12 @@ class Rotation(nn.Module):
     def forward(self, x: Sequence, q: Queries, k: Keys, before: Angle) -> tuple[Queries, Keys, Angle]:
         """Turned queries and keys, and the angle after the last position."""
         total = self._total(x, before)
-        return _turn(q, total), _turn(k, total), _last(total)
+        return _turn(q, total), _turn(k, total), total[:, -1]
 
     def values(self, x: Sequence, v: Values, before: Angle) -> tuple[Values, Angle]:
         """Values turned backwards, and the angle after the last position."""
         total = self._total(x, before)
-        return _turn(v, -total), _last(total)
+        return _turn(v, -total), total[:, -1]
 
     def forwards(self, x: Sequence, o: Values, before: Angle) -> Values:
         """Answers turned forwards, so that a value has turned by the angles since it was written; or slopes,
@@ -77,8 +77,8 @@ class Rotation(nn.Module):
         return _turn(o, self._total(x, before))
 
     def initial_state(self, batch_size: int, like: Tensor) -> Angle:
-        """No angle."""
-        return like.new_zeros(batch_size, self.num_heads, self.pairs)
+        """No angle; in double precision, as position by position it would lose digits otherwise."""
+        return like.new_zeros(batch_size, self.num_heads, self.pairs, dtype=torch.float64)
 
     def state_size(self) -> int:
         """Angles of one sequence."""
@@ -90,12 +90,9 @@ class Rotation(nn.Module):
         else:
             assert self.angle is not None
             steps = self.angle.expand(*x.shape[:2], -1, -1)
-        return before[:, None] + steps.cumsum(1)
-
-
-def _last(total: Float[Tensor, "B T H pairs"]) -> Angle:
-    # Whole turns change nothing, and single precision would lose the fraction of a large angle.
-    return torch.remainder(total[:, -1], 2 * math.pi)
+        # Whole turns change nothing, and single precision would lose the fraction of a large angle.
+        total = before[:, None] + steps.double().cumsum(1)
+        return torch.remainder(total, 2 * math.pi)
 
 
 def build_rotation(
@@ -106,6 +103,8 @@ def build_rotation(
     Raises:
         ConfigError: values that turn with a stream.
     """
+    one_of(kind, get_args(RotationName), "rotation")
+    one_of(rotated, get_args(Rotated), "rotated")
     if kind == "none":
         return None
     if rotated == "values" and stream is not None:
@@ -116,5 +115,6 @@ def build_rotation(
 
 def _turn(x: Queries, angle: Float[Tensor, "B T H pairs"]) -> Queries:
     first, second = x.chunk(2, dim=-1)
+    angle = angle.to(x.dtype)
     cosine, sine = angle.cos(), angle.sin()
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)

@@ -1,4 +1,7 @@
-"""All gates of a layer: decays, importances, steps, momentum, slopes."""
+"""All gates of a layer: decays, importances, steps, momentum, slopes.
+
+A learned step is `max_step sigmoid(W x + b)` times the share that the composition bears (`steps`).
+"""
 
 from typing import NamedTuple
 
@@ -7,10 +10,11 @@ from torch import Tensor, nn
 
 from recollect.core import ConfigError
 from recollect.core.shapes import ChannelDecay, HeadDecay, Queries, Sequence, StepSizes
-from recollect.regression.function_classes import Linear, LocalLinear
+from recollect.regression.function_classes import LocalLinear
 from recollect.regression.gates import DecayGate, FixedDecay, ImportanceGate, Rate
 from recollect.regression.optimizers import Sgd
-from recollect.regression.problem import Composition, EntryKeys, EntrySteps, HeadSizes
+from recollect.regression.problem import Composition, EntrySteps, HeadSizes
+from recollect.regression.steps import START_MOMENTUM, momentum_share, step_share
 from recollect.regression.weights import ConstantDecay, GatedDecay, Importance
 
 
@@ -48,14 +52,13 @@ class Signals(nn.Module):
         )
         online = optimizer if isinstance(optimizer, Sgd) else None
         self.num_steps = 1 if online is None else online.num_steps
-        linear = isinstance(composition.function_class, Linear)
-        # Solvers of other classes apply the rule themselves: their features are not the key's.
-        self.rule = online.rule if online is not None and linear else "explicit"
+        self.function_class = composition.function_class
         self.step = self.momentum = self.weight_decay = self.slope = None
         if online is not None:
-            self.step = Rate(online.step, dim, heads * online.num_steps, largest=online.max_step)
+            largest = online.max_step * step_share(self.function_class, online)
+            self.step = Rate(online.step, dim, heads * online.num_steps, largest=largest)
             if online.momentum != 0:
-                self.momentum = Rate(online.momentum, dim, heads, start=0.9)
+                self.momentum = Rate(online.momentum, dim, heads, start=START_MOMENTUM)
             if online.weight_decay != 0:
                 self.weight_decay = Rate(online.weight_decay, dim, heads, start=0.01)
         if (
@@ -67,22 +70,23 @@ class Signals(nn.Module):
     def forward(self, stream: Sequence, num_heads: int) -> Gates:
         g, factor = self._decay(stream)
         importances = [gate(stream) for gate in self.importances]
-        step = None if self.step is None else self.step(stream).unflatten(-1, (-1, num_heads)).flatten(1, 2)
+        momentum = None if self.momentum is None else self.momentum(stream)
         return Gates(
             g=g,
             key_factor=factor,
             log_importance=torch.stack(importances).sum(0) if importances else None,
-            step=step,
-            momentum=None if self.momentum is None else self.momentum(stream),
+            step=self._steps(stream, num_heads, momentum),
+            momentum=momentum,
             slope=None if self.slope is None else self.slope(stream).unflatten(-1, (num_heads, -1)),
         )
 
-    def effective_step(self, step: EntrySteps, k: EntryKeys) -> EntrySteps:
-        """The explicit step that the rule amounts to in a linear class, where it depends on `|k|^2` alone."""
-        if self.rule == "explicit":
-            return step
-        square = k.square().sum(-1)
-        return step / (1 + step * square) if self.rule == "implicit" else step / (square + 1e-6)
+    def _steps(self, stream: Sequence, num_heads: int, momentum: StepSizes | None) -> EntrySteps | None:
+        if self.step is None:
+            return None
+        step = self.step(stream).unflatten(-1, (-1, num_heads))
+        if self.step.is_learned and momentum is not None:
+            step = step * momentum_share(self.function_class, momentum.unsqueeze(2))
+        return step.flatten(1, 2)
 
     def _decay(self, stream: Sequence) -> tuple[Tensor | None, Tensor | None]:
         g, factor = None, None
@@ -91,7 +95,7 @@ class Signals(nn.Module):
             g = decay if g is None else _added(g, decay)
             factor = factor if scale is None else scale
         if self.weight_decay is not None:
-            kept = torch.log1p(-self.weight_decay(stream))
+            kept = self.weight_decay.log_rest(stream)
             g = kept if g is None else _added(g, kept)
         return g, factor
 

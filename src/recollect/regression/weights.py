@@ -78,7 +78,10 @@ class ConstantDecay(AbstractWeights):
 
     @property
     def equation(self) -> str:
-        return "gamma^(t-i)" if self.per == "head" else "Gamma^(t-i), a factor for each key channel"
+        if self.per == "head":
+            return "gamma^(t-i)" + (" sqrt(1 - gamma^2)" if self.scales_writes else "")
+        writes = " (1 - Gamma^2)^(1/2)" if self.scales_writes else ""
+        return f"Gamma^(t-i){writes}, a factor for each key channel"
 
 
 @final
@@ -107,6 +110,8 @@ class GatedDecay(AbstractWeights):
     Example:
         >>> GatedDecay(per="channel").equation
         'prod_{i<j<=t} diag(e^g_j)'
+        >>> GatedDecay(scales_writes=True).equation
+        'prod_{i<j<=t} e^g_j (1 - e^g_i)'
     """
 
     kind: Literal["gated_decay"] = "gated_decay"
@@ -121,7 +126,13 @@ class GatedDecay(AbstractWeights):
 
     @property
     def equation(self) -> str:
-        return "prod_{i<j<=t} e^g_j" if self.per == "head" else "prod_{i<j<=t} diag(e^g_j)"
+        per_head = self.per == "head"
+        decay = "prod_{i<j<=t} e^g_j" if per_head else "prod_{i<j<=t} diag(e^g_j)"
+        if not self.scales_writes:
+            return decay
+        if self.parametrisation == "softplus":
+            return f"{decay} softplus(W x_i + b)"
+        return f"{decay} (1 - e^g_i)" if per_head else f"{decay} diag(1 - e^g_i)"
 
 
 @final
@@ -199,6 +210,8 @@ class Memory(AbstractWeights):
 @final
 class Similarity(AbstractWeights):
     r"""Associations count by how near their key is to the query.
+
+    In a class that is linear in features, by how near the features of the key are to those of the query.
 
     | kernel | weight |
     |---|---|

@@ -57,11 +57,14 @@ class DenseWeights(NamedTuple):
         """The weights of a loss that has a minimum: a fitted memory function may undershoot 0 a little."""
         return self.values().clamp(min=0)
 
+    def rescaled(self) -> "DenseWeights":
+        """The same up to a factor for each query, so that not all are too small to be told from 0."""
+        largest = self.log.detach().amax(-1, keepdim=True)
+        return DenseWeights(self.log - largest.masked_fill(largest == -torch.inf, 0.0), self.memory)
+
     def normalised(self) -> Matrix:
         """Weights of a loss that sum to 1 for each query, or are all 0 where nothing counts."""
-        largest = self.log.detach().amax(-1, keepdim=True)
-        shifted = DenseWeights(self.log - largest.masked_fill(largest == -torch.inf, 0.0), self.memory)
-        weights = shifted.of_a_loss()
+        weights = self.rescaled().of_a_loss()
         total = weights.sum(-1, keepdim=True)
         return weights / total.masked_fill(total == 0, 1.0)
 
@@ -113,11 +116,16 @@ def dense_weights(
 
 
 def log_fading(history: History, ages: Ages) -> Float[Tensor, "B H T S _"]:
-    """What the decays since leave of each association at each query, `G_t - G_i`; `-inf` where invisible."""
+    """What the decays since leave of each entry at each query, `G_t - G_i`; `-inf` where invisible.
+
+    All entries of a position have decayed alike.
+    """
     total = torch.nn.functional.pad(history.log_decay.cumsum(1), (0, 0, 0, 0, 1, 0))
     total = rearrange(total, "b s h x -> b h s x")
     at_query = total[:, :, ages.first + 1 : ages.first + 1 + len(ages.age)]
-    difference = at_query[..., :, None, :] - total[..., None, 1:, :]
+    entries = ages.age.shape[1] // history.log_decay.shape[1]
+    at_entry = total[:, :, 1:].repeat_interleave(entries, dim=2)
+    difference = at_query[..., :, None, :] - at_entry[..., None, :, :]
     # Masked before the exponential: the future would overflow, and its gradient be NaN.
     return difference.masked_fill(~ages.visible[..., None], -torch.inf)
 

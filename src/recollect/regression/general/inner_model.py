@@ -94,13 +94,6 @@ def kernel_matrix(
     return log_similarity(x, keys, Similarity(config.kernel, x.shape[-1] ** -0.5, config.bandwidth)).exp()
 
 
-def ruled_step(rule: str, step: Tensor, square: Tensor) -> Tensor:
-    """The explicit step that a rule amounts to, from the squared norm of the features."""
-    if rule == "explicit":
-        return step
-    return step / (1 + step * square) if rule == "implicit" else step / (square + 1e-6)
-
-
 def _shapes(config: MLP, key_dim: int, value_dim: int) -> list[tuple[int, int]]:
     hidden = config.expansion * key_dim
     return [(key_dim, value_dim)] if config.depth == 1 else [(key_dim, hidden), (hidden, value_dim)]

@@ -1,9 +1,16 @@
 """What is refused: compositions that mean nothing, each with a sentence that says why and what is legal."""
 
 from recollect.core import ConfigError
-from recollect.regression.function_classes import MLP, Linear, LocalLinear
+from recollect.regression.features import FEATURES
+from recollect.regression.function_classes import LOCAL, MLP, Linear, LocalLinear
+from recollect.regression.general.local_fit import degree
 from recollect.regression.optimizers import Exact, OneStep, Sgd
 from recollect.regression.problem import Composition, HeadSizes
+from recollect.regression.weights import ConstantDecay, GatedDecay
+
+ESTIMATES = frozenset({"random_fourier"})
+"""Features whose similarity estimates a positive kernel, so that it is negative by its error only: random
+feature attention (arXiv:2103.02143) divides by their sum."""
 
 
 def refuse(composition: Composition, sizes: HeadSizes) -> None:
@@ -26,8 +33,11 @@ def refuse(composition: Composition, sizes: HeadSizes) -> None:
     reason = (
         _of_network(composition, sizes)
         or _of_decay(composition)
+        or _of_writes(composition)
         or _of_one_step(composition)
+        or _of_normaliser(composition)
         or _of_exact(composition)
+        or _of_ridge(composition)
         or _of_slope(composition)
     )
     if reason is not None:
@@ -80,6 +90,24 @@ def _of_decay(composition: Composition) -> str | None:
     )
 
 
+def _of_writes(composition: Composition) -> str | None:
+    decays = [f for f in composition.weights.factors if isinstance(f, ConstantDecay | GatedDecay)]
+    if not any(decay.scales_writes for decay in decays):
+        return None
+    is_one_step = isinstance(composition.function_class, Linear) and isinstance(
+        composition.optimizer, OneStep
+    )
+    if is_one_step and composition.similarity is None:
+        return None
+    similarity = " x Similarity" if composition.similarity is not None else ""
+    return (
+        f"scales_writes=True{similarity} x {_name(composition)} x {type(composition.optimizer).__name__}: it "
+        f"scales keys, which is the weight of an association only where the answer is a sum of them, and "
+        f"elsewhere changes distances, steps or the prior; take Linear x OneStep() without Similarity, or "
+        f"scales_writes=False with Importance() for weights of their own."
+    )
+
+
 def _of_one_step(composition: Composition) -> str | None:
     optimizer = composition.optimizer
     if not isinstance(optimizer, OneStep):
@@ -103,6 +131,32 @@ def _of_one_step(composition: Composition) -> str | None:
     return None
 
 
+def _of_normaliser(composition: Composition) -> str | None:
+    function, optimizer = composition.function_class, composition.optimizer
+    if (
+        not isinstance(optimizer, OneStep)
+        or not isinstance(function, Linear)
+        or optimizer.normalise == "none"
+    ):
+        return None
+    if optimizer.bonus:
+        return (
+            f"OneStep(normalise={optimizer.normalise!r}, bonus=True) adds the present association to the "
+            f"answer but not to what it is divided by; take normalise='none', or bonus=False."
+        )
+    if optimizer.normalise == "bounded" or function.features in ESTIMATES:
+        return None
+    if FEATURES[function.features].nonnegative_similarity:
+        return None
+    positive = (name for name, features in FEATURES.items() if features.nonnegative_similarity)
+    safe = ", ".join(sorted({*positive, *ESTIMATES}))
+    return (
+        f"OneStep(normalise='sum') x Linear(features={function.features!r}): similarities of both signs can "
+        f"sum to 0, and the answer is divided by their sum; take features of {safe}, or "
+        f"normalise='bounded' or 'none'."
+    )
+
+
 def _of_exact(composition: Composition) -> str | None:
     memory = composition.memory
     if not isinstance(composition.optimizer, Exact) or memory is None:
@@ -115,6 +169,20 @@ def _of_exact(composition: Composition) -> str | None:
         f"Exact x Memory({memory.function.label}): the weight at age {age} is {float(values[age]):.3g}, "
         f"and a loss with a negative weight has no minimum; take a memory function that is not negative, or "
         f"OneStep() or Sgd(...)."
+    )
+
+
+def _of_ridge(composition: Composition) -> str | None:
+    function, optimizer = composition.function_class, composition.optimizer
+    if not isinstance(optimizer, Exact) or not optimizer.learned or not isinstance(function, LOCAL):
+        return None
+    learns_slope = isinstance(function, LocalLinear) and function.slope == "learned"
+    if degree(function) > 0 and not learns_slope:
+        return None
+    fit = "a slope computed from the input" if learns_slope else "a mean of values"
+    return (
+        f"Exact(learned=True) x {_name(composition)}: {fit} has no ridge that could be learned; take "
+        f"learned=False, or Linear, KernelRidge, or a local class that solves for slopes."
     )
 
 

@@ -17,12 +17,12 @@ from recollect.regression.general.inner_model import (
     network,
     network_size,
     network_start,
-    ruled_step,
 )
 from recollect.regression.general.legal import check_form
 from recollect.regression.optimizers import Sgd
 from recollect.regression.problem import Associations, Composition, Constants, HeadSizes
 from recollect.regression.solver import Solver, State
+from recollect.regression.steps import entry_weight, ruled_step
 
 
 class OnlineState(NamedTuple):
@@ -51,8 +51,7 @@ def online_loop(composition: Composition) -> Solver:
     chain over time, T sequential steps; the outer gradient goes through them. A kernel class keeps its
     associations, all others a state of constant size.
 
-    The step of a class that is not linear is that before its rule, which this solver applies with the norm of
-    the features: for a kernel, $\kappa(k, k)$.
+    The rule takes the weighted step and the norm of the features: for a kernel, $\kappa(k, k)$.
 
     Args:
         composition: with `Sgd` as its optimizer.
@@ -135,7 +134,7 @@ def _read(
 
 def _features(
     composition: Composition, a: Associations, keys: Keys
-) -> tuple[Tensor, Tensor, Tensor, Float[Tensor, "B E H"] | None]:
+) -> tuple[Tensor, Tensor, Tensor, Float[Tensor, "B E H"]]:
     """Features of queries and of keys, directions of the updates, and squared norms of the features.
 
     A sum of kernels has a parameter for each association: it is predicted from the similarities to all of
@@ -143,7 +142,7 @@ def _features(
     """
     function_class = composition.function_class
     if not isinstance(function_class, KernelRidge):
-        return a.q, a.k, a.k, None
+        return a.q, a.k, a.k, a.k.square().sum(-1)
     queries, features = (
         kernel_matrix(function_class, x.transpose(1, 2), keys.transpose(1, 2)).transpose(1, 2)
         for x in (a.q, a.k)
@@ -159,14 +158,12 @@ def _examples(
     state: OnlineState,
     features: Tensor,
     directions: Tensor,
-    square: Float[Tensor, "B E H"] | None,
+    square: Float[Tensor, "B E H"],
 ) -> Iterator[Example]:
     """The associations, in the order in which they are learned."""
     config = sgd_of(composition)
     assert a.step is not None
-    step = a.step if square is None else ruled_step(config.rule, a.step, square)
-    if a.log_importance is not None:
-        step = step * a.log_importance.exp().repeat_interleave(config.num_steps, dim=1)
+    step = ruled_step(config.rule, a.step, entry_weight(a), square)
     decays, shares = (_per_position(x, a.q.shape[1]) for x in (a.g, a.momentum))
     columns = (features, directions, a.v, step.unsqueeze(-1))
     for e, (x, direction, v, size) in enumerate(zip(*(c.unbind(1) for c in columns), strict=True)):

@@ -10,11 +10,9 @@ from torch import Tensor
 
 from recollect.core.shapes import Queries, Values
 from recollect.regression.function_classes import (
+    LOCAL,
     MLP,
     KernelRidge,
-    LocalConstant,
-    LocalLinear,
-    LocalPolynomial,
 )
 from recollect.regression.general.dense_weights import Ages, ages, dense_weights
 from recollect.regression.general.descent import Chain, Example, descend
@@ -27,14 +25,13 @@ from recollect.regression.general.history import (
     sight,
     truncated,
 )
-from recollect.regression.general.inner_model import kernel_matrix, network_start, ruled_step
+from recollect.regression.general.inner_model import kernel_matrix, network_start
 from recollect.regression.general.legal import check_form
 from recollect.regression.general.local_fit import degree, local_features
 from recollect.regression.general.online import inner_model, sgd_of
 from recollect.regression.problem import Associations, Composition, Constants, HeadSizes
 from recollect.regression.solver import Solver, State
-
-LOCAL = (LocalConstant, LocalLinear, LocalPolynomial)
+from recollect.regression.steps import ruled_step
 
 
 def per_query_loop(composition: Composition) -> Solver:
@@ -50,8 +47,8 @@ def per_query_loop(composition: Composition) -> Solver:
     $(1, k_i - q_t, \dots)$ and answer with the constant. The steps of one position all have its weight. A
     minibatch starts where it does in the sequence, or where the sight of a query does.
 
-    The step of a class that is not linear is that before its rule, which this solver applies with the norm of
-    the features: $1 + \lVert k - q \rVert^2 + \dots$, or $\kappa(k, k)$.
+    The rule takes the weighted step and the norm of the features: $1 + \lVert k - q \rVert^2 + \dots$ in a
+    local class, $\kappa(k, k)$ in a kernel class.
 
     Args:
         composition: with `Sgd` as its optimizer.
@@ -160,11 +157,9 @@ def _examples(
     for e, (x, v, step, weight) in enumerate(rows):
         position, is_first = e // config.num_steps, e % config.num_steps == 0
         features, directions, square = _local_view(composition, x, a.q, e)
-        step = step.unsqueeze(1)
-        if square is not None:
-            step = ruled_step(config.rule, step, square.unsqueeze(-1))
+        step = ruled_step(config.rule, step.unsqueeze(1), weight.unsqueeze(-1), square.unsqueeze(-1))
         yield Example(
-            features=features, directions=directions, v=v.unsqueeze(1), step=step * weight.unsqueeze(-1),
+            features=features, directions=directions, v=v.unsqueeze(1), step=step,
             log_decay=decays[position] if is_first else None, momentum=shares[position],
             starts=None if starts is None else starts[position] & is_first,
         )  # fmt: skip
@@ -172,7 +167,7 @@ def _examples(
 
 def _local_view(
     composition: Composition, x: Float[Tensor, "B H F"], q: Queries, entry: int
-) -> tuple[Tensor, Tensor, Float[Tensor, "B _ H"] | None]:
+) -> tuple[Tensor, Tensor, Float[Tensor, "B _ H"]]:
     """An entry as every query sees it: features, direction of the update, squared norm of the features."""
     x = x.unsqueeze(1)
     if isinstance(composition.function_class, LOCAL):
@@ -184,7 +179,7 @@ def _local_view(
         direction = torch.zeros_like(x[0, 0, 0])
         direction[entry] = 1
         return x, direction, x[..., entry]
-    return x, x, None
+    return x, x, x.square().sum(-1)
 
 
 def _minibatch_starts(

@@ -12,6 +12,7 @@ from recollect.regression.layer import RegressionLayer
 from recollect.regression.optimizers import Sgd
 from recollect.regression.output import Gate, OutputNorm
 from recollect.regression.projections import Activation
+from recollect.regression.steps import step_share
 
 
 def ttt_linear(
@@ -56,13 +57,14 @@ def ttt_linear(
         >>> ttt_linear(8)(torch.zeros(2, 5, 8)).shape
         torch.Size([2, 5, 8])
     """
+    function = MLP(depth=1, layer_norm=layer_norm, residual=residual)
     return RegressionLayer(
         dim,
         num_heads=num_heads or _wide_heads(dim),
         key_dim=key_dim,
         value_dim=value_dim,
-        function_class=MLP(depth=1, layer_norm=layer_norm, residual=residual),
-        optimizer=Sgd(minibatch=minibatch, max_step=max_step or 1 / minibatch),
+        function_class=function,
+        optimizer=_with_largest_step(max_step or 1 / minibatch, function, Sgd(minibatch=minibatch)),
         short_conv=short_conv,
         output_norm=output_norm,
         output_gate=output_gate,
@@ -114,13 +116,14 @@ def ttt_mlp(
         >>> ttt_mlp(8)(torch.zeros(2, 5, 8)).shape
         torch.Size([2, 5, 8])
     """
+    function = MLP(expansion=expansion, layer_norm=layer_norm, residual=residual)
     return RegressionLayer(
         dim,
         num_heads=num_heads or _wide_heads(dim),
         key_dim=key_dim,
         value_dim=value_dim,
-        function_class=MLP(expansion=expansion, layer_norm=layer_norm, residual=residual),
-        optimizer=Sgd(minibatch=minibatch, max_step=max_step or 1 / minibatch),
+        function_class=function,
+        optimizer=_with_largest_step(max_step or 1 / minibatch, function, Sgd(minibatch=minibatch)),
         short_conv=short_conv,
         output_norm=output_norm,
         output_gate=output_gate,
@@ -181,19 +184,20 @@ def titans(
         >>> titans(8)(torch.zeros(2, 5, 8)).shape
         torch.Size([2, 5, 8])
     """
+    function = MLP(expansion=expansion, layer_norm=layer_norm, residual=residual)
+    optimizer = Sgd(
+        minibatch=minibatch,
+        gradient="undecayed",
+        momentum="learned" if momentum else 0.0,
+        weight_decay="learned" if weight_decay else 0.0,
+    )
     return RegressionLayer(
         dim,
         num_heads=num_heads or _wide_heads(dim),
         key_dim=key_dim,
         value_dim=value_dim,
-        function_class=MLP(expansion=expansion, layer_norm=layer_norm, residual=residual),
-        optimizer=Sgd(
-            minibatch=minibatch,
-            max_step=max_step or 0.1 / minibatch,
-            gradient="undecayed",
-            momentum="learned" if momentum else 0.0,
-            weight_decay="learned" if weight_decay else 0.0,
-        ),
+        function_class=function,
+        optimizer=_with_largest_step(max_step or 0.1 / minibatch, function, optimizer),
         short_conv=short_conv,
         activation=activation,
         output_norm=output_norm,
@@ -201,6 +205,11 @@ def titans(
         title="Titans",
         citation="Behrouz et al. 2024, arXiv:2501.00663",
     )
+
+
+def _with_largest_step(largest: float, function: MLP, optimizer: Sgd) -> Sgd:
+    """Learned steps up to a published size, in place of the share of it that the composition bears."""
+    return optimizer.model_copy(update={"max_step": largest / step_share(function, optimizer)})
 
 
 def _wide_heads(dim: int) -> int:
