@@ -143,6 +143,26 @@ def test_single_precision_stays_single_and_near(fast):
     assert error < 1e-5
 
 
+def test_half_precision_is_read_in_single_and_answered_in_half(fast):
+    inputs = {n: x.to(torch.bfloat16) for n, x in fast.inputs(2 * CHUNK + 1).items()}
+    got, state = fast(inputs, output_final_state=True)
+    assert got.dtype == torch.bfloat16
+    assert all(x.dtype in (torch.float32, torch.complex64, torch.int64) for x in fast.tensors_in(state))
+    expected, _ = fast({n: x.double() for n, x in inputs.items()})
+    assert (got - expected).norm() / expected.norm() < 1e-2
+    fast(inputs, initial_state=state)
+
+
+def test_sizes_that_mean_nothing_are_refused(fast):
+    inputs = fast.inputs(3)
+    nothing = {n: x[:, :0] if n in fast.spec.sequences else x for n, x in inputs.items()}
+    with pytest.raises(ValueError, match="at least one position"):
+        fast(nothing)
+    for name in {"chunk_size", "minibatch_size"} & set(inspect.signature(fast.spec.op).parameters):
+        with pytest.raises(ValueError, match=f"{name}=0: expected at least 1"):
+            fast.spec.op(**inputs, form=fast.form, **(fast.settings | {name: 0}))
+
+
 def test_every_op_compiles_to_one_graph():
     """In a process of its own: the checks of shapes that tests switch on break graphs."""
     script = Path(__file__).parent / "one_graph.py"

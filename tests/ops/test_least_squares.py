@@ -353,3 +353,18 @@ def _true_residual(x, settings):
     solution = read * total.neg().exp()[..., None]
     residual = x["q"] - torch.einsum("bthkj,bthj->bthk", gram, solution)
     return residual.norm(dim=-1) / x["q"].norm(dim=-1)
+
+
+@pytest.mark.parametrize("key_dim", [5, 24])
+@pytest.mark.parametrize("ridge", [0.01, 1.0])
+@pytest.mark.parametrize("size", [1.0, 4.0])
+def test_mesa_is_solved_under_strong_decays_and_a_small_ridge_too(key_dim, ridge, size):
+    """More key channels than the iterations that a preconditioner would leave to be made."""
+    rng = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, 40, 2, key_dim, generator=rng, dtype=torch.float64) for _ in range(3))
+    k = size * k / k.norm(dim=-1, keepdim=True)
+    g = -3 * torch.rand(1, 40, 2, generator=rng, dtype=torch.float64)
+    x = (q, k, v, g, torch.ones_like(g), torch.full((2, key_dim), ridge, dtype=torch.float64))
+    expected, _ = mesa(*x, form="reference")
+    torch.testing.assert_close(mesa(*x)[0], expected, rtol=1e-10, atol=1e-10)
+    assert mesa_residual(*x[:2], *x[3:]).max() < 1e-12

@@ -10,6 +10,8 @@ from torch import Tensor
 State = Any
 """What an op carries: a tensor, or a NamedTuple of tensors, each with the batch as its first axis."""
 
+LOW_PRECISION = (torch.bfloat16, torch.float16)
+
 Form = Callable[..., tuple[Tensor, State]]
 """`form(*sequences, state, **parameters)` to the outputs and the final state."""
 
@@ -39,10 +41,25 @@ def dispatch(
         parameters: what the form takes beside its sequences.
 
     Raises:
-        ValueError: a form that does not exist; packed sequences in a batch, or boundaries that do not fit.
+        ValueError: a form that does not exist; no position; a chunk or minibatch of less than one; packed
+            sequences in a batch, or boundaries that do not fit.
+
+    Sequences in half precision are read in single precision, in which the state stays; outputs are in the
+    precision that came.
     """
     if form not in forms:
         raise ValueError(f"form={form!r}: expected one of {', '.join(forms)}.")
+    _check_sizes(sequences[0], parameters)
+    dtype = sequences[0].dtype
+    if dtype in LOW_PRECISION:
+        # Factorisations have no kernels there, and sums over a sequence no digits to spare.
+        outputs, state = dispatch(
+            forms, form, tuple(_raised(x) for x in sequences), lambda batch: _raised(empty_state(batch)),
+            initial_state=_raised(initial_state), output_final_state=output_final_state,
+            cu_seqlens=cu_seqlens,
+            **{name: _raised(value) for name, value in parameters.items()},
+        )  # fmt: skip
+        return outputs.to(dtype), state
     if cu_seqlens is None:
         state = empty_state(sequences[0].shape[0]) if initial_state is None else initial_state
         outputs, state = forms[form](*sequences, state, **parameters)
@@ -59,6 +76,24 @@ def dispatch(
         finals.append(final)
     packed = join_states(finals) if output_final_state else None
     return torch.cat(outputs, dim=1), packed
+
+
+def _check_sizes(x: Tensor, parameters: Mapping[str, Any]) -> None:
+    if x.shape[1] < 1:
+        raise ValueError(f"expected at least one position, got sequences of shape {tuple(x.shape)}.")
+    for name in ("chunk_size", "minibatch_size"):
+        if parameters.get(name, 1) < 1:
+            raise ValueError(f"{name}={parameters[name]}: expected at least 1.")
+
+
+def _raised(value: Any) -> Any:
+    """A value whose tensors of low precision are in single precision."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in LOW_PRECISION else value
+    if isinstance(value, tuple) and value and any(isinstance(part, Tensor | tuple) for part in value):
+        parts = [_raised(part) for part in value]
+        return type(value)(*parts) if type(value) is not tuple else tuple(parts)
+    return value
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:

@@ -80,7 +80,7 @@ def gated_delta_product(
         >>> gated_delta_product(q, k, v, g, beta, num_steps=2, scale=1.0)[0].item()
         3.0
     """
-    steps = max(1, k.shape[1] // q.shape[1]) if num_steps is None else num_steps
+    steps = max(1, k.shape[1] // max(1, q.shape[1])) if num_steps is None else num_steps
     for name, x in (("k", k), ("v", v), ("beta", beta)):
         if x.shape[1] != steps * q.shape[1]:
             raise ValueError(

@@ -15,10 +15,12 @@ by Woodbury's identity, where $A_t$ are the first $t$ rows and $L_t$ is the lead
 blocks of a Cholesky factor are the factors of the leading blocks. The difference cancels to a relative error
 of $\epsilon e^{|b_t|}$, which one step of iterative refinement removes.
 
-*With a fixed ridge* $H_0$ and $r$ change differently with $t$, and no factorisation serves two positions. The
-solution above for the prior $H_0 + \operatorname{diag}(r)$ then is a preconditioner: it differs from $M_t$ by
-$(1 - e^{b_t}) \operatorname{diag}(r)$ only and leaves a condition number of at most $e^{|b_t|}$, whatever the
-keys are. If nothing decays it is the solution.
+*With a fixed ridge* $H_0$ and $r$ change differently with $t$, and no factorisation serves two positions:
+each $M_t$ is formed and factorised, those of some chunks at once. Or conjugate gradients solve, to a
+tolerance. The solution above for the prior $H_0 + \operatorname{diag}(r)$ is their preconditioner: it differs
+from $M_t$ by $(1 - e^{b_t}) \operatorname{diag}(r)$ only. While a chunk loses at most a factor e it leaves a
+condition number of at most $e^{|b_t|}$, whatever the keys are; if nothing decays it is the solution. Under
+strong decays and a small ridge it is far from both, and the residual says so.
 """
 
 from typing import Any, NamedTuple
@@ -34,6 +36,9 @@ ChunkKeys = Float[Tensor, "B H N C K"]
 ChunkPairs = Float[Tensor, "B H N C C"]
 ChunkScalars = Float[Tensor, "B H N C"]
 ChunkGrams = Float[Tensor, "B H N K K"]
+
+_DIRECT_NUMBERS = 2**18
+"""Numbers in the systems that are factorised at once: what stays in the cache."""
 
 
 class Growth(NamedTuple):
@@ -73,23 +78,29 @@ class ChunkFactor(NamedTuple):
 
 
 def solve_growth(
-    q: ChunkKeys, growth: Growth, *, tolerance: float | None = None, max_iterations: int = 0
+    q: ChunkKeys, growth: Growth, *, tolerance: float | None = None, max_iterations: int | None = None
 ) -> ChunkKeys:
     """`M_t^-1 q_t` for every position of every chunk, with gradients for all tensors.
 
-    Exact without a fixed ridge; else by conjugate gradients, for which the last two arguments are.
+    Exact, or with a fixed ridge by so many conjugate gradients.
 
     Raises:
         torch.linalg.LinAlgError: without a fixed ridge, where not one digit of an answer would be right.
     """
-    factor = factor_for(growth)
+    direct = growth.ridge is not None and max_iterations is None
+    factor = (None,) * len(ChunkFactor._fields) if direct else factor_for(growth)
     return _Solve.apply(q, *growth, *factor, tolerance, max_iterations)
 
 
 def residual_of_growth(
-    q: ChunkKeys, growth: Growth, *, tolerance: float | None, max_iterations: int
+    q: ChunkKeys, growth: Growth, *, tolerance: float | None, max_iterations: int | None
 ) -> ChunkScalars:
     """Relative residuals of `solve_growth` with a fixed ridge."""
+    if max_iterations is None:
+        # At unit size, so that the squares of a norm neither overflow nor vanish.
+        unit = q / q.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(q.dtype).tiny)
+        left = unit - _Product(growth)(solve_directly(unit, growth))
+        return left.norm(dim=-1) / unit.norm(dim=-1).clamp(min=1.0)
     factor = factor_for(growth)
     return conjugate_gradient(
         _Product(growth),
@@ -125,6 +136,33 @@ def chunk_factor(growth: Growth) -> ChunkFactor:
     kept = growth.total.exp()
     inner = _inverse_cholesky(rows @ rows.mT + torch.diag_embed(kept))
     return ChunkFactor(whiten, rows, inner, decay_between(growth.total), kept[..., None])
+
+
+def solve_directly(q: ChunkKeys, growth: Growth) -> ChunkKeys:
+    """`x_t` with a fixed ridge, factorised for each position; some chunks at a time, to bound memory."""
+    positions = q.shape[0] * q.shape[1] * q.shape[3]
+    chunks = max(1, _DIRECT_NUMBERS // max(1, positions * q.shape[-1] ** 2))
+    pieces = zip(*(x.split(chunks, dim=2) for x in (q, *growth) if x is not None), strict=True)
+    return torch.cat([_solve_positions(piece[0], Growth(*piece[1:])) for piece in pieces], dim=2)
+
+
+def _solve_positions(q: ChunkKeys, growth: Growth) -> ChunkKeys:
+    """Each position's own `M_t`, formed and solved."""
+    assert growth.ridge is not None
+    weights = decay_between(growth.total) * growth.importance[..., None, :]
+    pairs = (growth.keys[..., :, None] * growth.keys[..., None, :]).flatten(-2)
+    written = (weights @ pairs).unflatten(-1, (q.shape[-1], q.shape[-1]))
+    before = growth.total.exp()[..., None, None] * growth.gram.unsqueeze(-3)
+    systems = torch.diagonal_scatter(
+        written.add_(before), torch.diagonal(written, dim1=-2, dim2=-1) + growth.ridge, dim1=-2, dim2=-1
+    )
+    size = torch.diagonal(systems, dim1=-2, dim2=-1).amax(-1, keepdim=True)
+    # A ridge below the rounding of its Gram matrix would leave it indefinite; one step of refinement then
+    # solves with the ridge that was asked for.
+    raised = torch.diagonal(systems, dim1=-2, dim2=-1) + q.shape[-1] * torch.finfo(q.dtype).eps * size
+    lower = torch.linalg.cholesky(torch.diagonal_scatter(systems, raised, dim1=-2, dim2=-1))
+    x = torch.cholesky_solve(q.unsqueeze(-1), lower)
+    return (x + torch.cholesky_solve(q.unsqueeze(-1) - systems @ x, lower)).squeeze(-1)
 
 
 def solve_once(factor: ChunkFactor, q: ChunkKeys) -> ChunkKeys:
@@ -182,15 +220,24 @@ class _Solve(torch.autograd.Function):
     @staticmethod
     def forward(
         q: Tensor, keys: Tensor, importance: Tensor, total: Tensor, gram: Tensor, ridge: Tensor | None,
-        whiten: Tensor, rows: Tensor, inner: Tensor, between: Tensor, kept: Tensor,
-        tolerance: float | None, max_iterations: int,
+        whiten: Tensor | None, rows: Tensor | None, inner: Tensor | None, between: Tensor | None,
+        kept: Tensor | None,
+        tolerance: float | None, max_iterations: int | None,
     ) -> Tensor:  # fmt: skip
+        if ridge is not None and max_iterations is None:
+            return solve_directly(q, Growth(keys, importance, total, gram, ridge))
+        assert whiten is not None and rows is not None and inner is not None  # noqa: PT018
+        assert between is not None and kept is not None  # noqa: PT018
         factor = ChunkFactor(whiten, rows, inner, between, kept)
         if ridge is None:
             return solve_refined(factor, q)
         product = _Product(Growth(keys, importance, total, gram, ridge))
         return solve_by_conjugate_gradient(
-            product, q, lambda x: solve_once(factor, x), tolerance=tolerance, max_iterations=max_iterations
+            product,
+            q,
+            lambda x: solve_once(factor, x),
+            tolerance=tolerance,
+            max_iterations=max_iterations or 0,
         )
 
     @staticmethod

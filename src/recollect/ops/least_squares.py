@@ -72,7 +72,7 @@ def chunk_solves(
     *,
     chunk_size: int,
     tolerance: float | None = None,
-    max_iterations: int = 0,
+    max_iterations: int | None = None,
 ) -> tuple[Values, LeastSquaresState]:
     """Normal equations before each chunk by a linear recurrence; then the solves of all positions at once."""
     length = q.shape[1]
@@ -94,7 +94,7 @@ def chunk_residuals(
     *,
     chunk_size: int,
     tolerance: float | None,
-    max_iterations: int,
+    max_iterations: int | None,
 ) -> Float[Tensor, "B T H"]:
     """Relative residuals of the solves of `chunk_solves`."""
     length = q.shape[1]

@@ -42,7 +42,7 @@ def mesa(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     tolerance: float | None = None,
-    max_iterations: int = 16,
+    max_iterations: int | None = None,
     form: str = "chunkwise",
     chunk_size: int = 16,
 ) -> tuple[Values, LeastSquaresState | None]:
@@ -52,11 +52,12 @@ def mesa(
     \sum_{i \le t} e^{G_t - G_i} \beta_i \lVert v_i - W^\top k_i \rVert^2
     + \lVert \operatorname{diag}(\mathrm{ridge})^{1/2} W \rVert^2, \qquad G_t = \sum_{i \le t} g_i$$
 
-    Retrieves after the decay and the write. The chunkwise form solves by conjugate gradients, all positions
-    at once, preconditioned by the exact solution for a prior that decays (see `gram_solve`): with decays near
-    1 a few iterations reach the precision, and with none, one. Work O(K^3 / C + iterations (K^2 + C K)) for a
-    position and head. `mesa_residual` says how well it was solved. The other forms solve directly, O(K^3) for
-    a position.
+    Retrieves after the decay and the write. Every form solves the system of each position, O(K^3) for a
+    position and head; the chunkwise form many positions at once. With `max_iterations` it takes conjugate
+    gradients instead, preconditioned by the exact solution for a prior that decays (see `gram_solve`), work
+    O(K^3 / C + iterations (K^2 + C K)): with decays near 1 a few iterations reach the precision, with none
+    one does, and with strong decays and a small ridge many may not. `mesa_residual` says how well it was
+    solved.
 
     Args:
         q: queries.
@@ -70,7 +71,7 @@ def mesa(
         output_final_state: return the state after the last position instead of `None`.
         cu_seqlens: boundaries of packed sequences (batch of one), `(num_sequences + 1,)`.
         tolerance: relative residual at which a position is solved; eight units in the last place if `None`.
-        max_iterations: iterations of the chunkwise form, also of its gradient.
+        max_iterations: of conjugate gradients in the chunkwise form and its gradient; none if `None`.
         form: `reference`, `recurrent` or `chunkwise`.
         chunk_size: positions that share a preconditioner; a shorter chunk needs fewer iterations.
 
@@ -115,7 +116,7 @@ def mesa_residual(
     *,
     initial_state: LeastSquaresState | None = None,
     tolerance: float | None = None,
-    max_iterations: int = 16,
+    max_iterations: int | None = None,
     chunk_size: int = 16,
 ) -> Float[Tensor, "B T H"]:
     r"""How well `mesa` solves: $\lVert q_t - (H_t + \operatorname{diag}(\mathrm{ridge})) x_t \rVert / \lVert
@@ -146,7 +147,7 @@ def _empty(batch: int, k: Keys, v: Values) -> LeastSquaresState:
 
 def _reference(
     q: Queries, k: Keys, v: Values, g: HeadDecay, beta: StepSizes, state: LeastSquaresState, *,
-    ridge: Float[Tensor, "H K"], tolerance: float | None, max_iterations: int, chunk_size: int,
+    ridge: Float[Tensor, "H K"], tolerance: float | None, max_iterations: int | None, chunk_size: int,
 ) -> tuple[Values, LeastSquaresState]:  # fmt: skip
     """The regression of each position from its definition."""
     return weighted_solves(q, k, v, g, beta, state, ridge)
@@ -154,7 +155,7 @@ def _reference(
 
 def _recurrent(
     q: Queries, k: Keys, v: Values, g: HeadDecay, beta: StepSizes, state: LeastSquaresState, *,
-    ridge: Float[Tensor, "H K"], tolerance: float | None, max_iterations: int, chunk_size: int,
+    ridge: Float[Tensor, "H K"], tolerance: float | None, max_iterations: int | None, chunk_size: int,
 ) -> tuple[Values, LeastSquaresState]:  # fmt: skip
     """The running sums, and a direct solve at each position."""
     penalty = torch.diag_embed(ridge)
@@ -172,9 +173,9 @@ def _recurrent(
 
 def _chunkwise(
     q: Queries, k: Keys, v: Values, g: HeadDecay, beta: StepSizes, state: LeastSquaresState, *,
-    ridge: Float[Tensor, "H K"], tolerance: float | None, max_iterations: int, chunk_size: int,
+    ridge: Float[Tensor, "H K"], tolerance: float | None, max_iterations: int | None, chunk_size: int,
 ) -> tuple[Values, LeastSquaresState]:  # fmt: skip
-    """Conjugate gradients for all positions of all chunks at once."""
+    """The solves of all positions of all chunks at once."""
     return chunk_solves(
         q, k, v, g, beta, state, ridge,
         chunk_size=chunk_size, tolerance=tolerance, max_iterations=max_iterations,
@@ -197,4 +198,5 @@ SPEC = OpSpec(
     forms=("reference", "recurrent", "chunkwise"),
     sample_inputs=_sample_inputs,
     sequences={"q": 1, "k": 1, "v": 1, "g": 1, "beta": 1},
+    settings=({}, {"max_iterations": 40}),
 )

@@ -25,7 +25,7 @@ def in_segments(
     """What `chunks` gives for whole sequences, read segment by segment."""
     length = sequences[0].shape[1]
     numbers_of_a_chunk = size * sum(x.numel() for x in sequences) // length
-    segment = size * max(1, SEGMENT_NUMBERS // numbers_of_a_chunk)
+    segment = size * max(1, SEGMENT_NUMBERS // max(1, numbers_of_a_chunk))
     outputs = []
     for pieces in zip(*(x.split(segment, dim=1) for x in sequences), strict=True):
         output, state = chunks(*pieces, state, size)

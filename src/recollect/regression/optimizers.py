@@ -89,10 +89,14 @@ class Sgd(AbstractOptimizer):
     other weights multiply the step on the association that they weight.
 
     Attributes:
-        step: the step size, or `learned`: computed from the input, `max_step sigmoid(W x + b)`.
-        max_step: the largest learned step; 2 lets a step overshoot (negative eigenvalues).
-        rule: `explicit`; `implicit`, the proximal step `step / (1 + step |k|^2)`; `normalised`,
-            `step / |k|^2`.
+        step: the step size, taken as it is; or `learned`, computed from the input:
+            `max_step sigmoid(W x + b)` times the share that is stable from the start, `(1 - momentum)` over
+            the size of a minibatch (and its steps) and the curvature of the function class at keys of norm 1;
+            in a network the momentum is that at the start.
+        max_step: the largest learned step, before that share; 2 lets a step overshoot (negative eigenvalues).
+        rule: with importance w, `explicit`, `w step`; `implicit`, the proximal step
+            `w step / (1 + w step |phi|^2)`, which is stable for features of any size; `normalised`,
+            `min(w, 1) step / |phi|^2`. Features of a key may be longer than the key: there take `implicit`.
         num_steps: steps at each position, each on an association of its own (DeltaProduct).
         minibatch: positions whose gradients are taken at one point, where their minibatch starts.
         gradient: where gradients are taken: of parameters after the decay of their position (Gated DeltaNet),

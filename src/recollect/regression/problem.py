@@ -34,7 +34,7 @@ class Associations(NamedTuple):
         v: values.
         g: logarithm of the decay that acts before each position, or `None`.
         log_importance: logarithm of the weight that is each association's own, or `None`.
-        step: step size of an online optimizer, in a linear class after its rule (implicit, normalised).
+        step: step size of an online optimizer, before its rule and the weight, or `None`.
         momentum: share of the last update that is kept, or `None`.
         slope: Parallax's direction, or `None`.
 
