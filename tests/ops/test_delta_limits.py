@@ -322,6 +322,39 @@ def test_strong_decays_cost_the_weak_ones_after_them_no_digits(name):
     assert (single - exact).norm() / exact.norm() < 5e-7
 
 
+GATED = [name for name, spec in ops.OPS.items() if "g" in spec.sequences and name != "rls"]
+"""All ops with a decay but the one whose prior decays away, too, and leaves nothing to invert."""
+
+
+@pytest.mark.parametrize("strong", [-1e4, -math.inf])
+@pytest.mark.parametrize("name", GATED)
+def test_one_strong_decay_costs_later_positions_no_digits(name, strong):
+    """What is left of earlier positions is nothing; their sums of decays must not be subtracted again."""
+    spec, start = ops.OPS[name], 5
+    inputs = {n: x.float() for n, x in spec.sample_inputs(torch.Generator().manual_seed(0), 48).items()}
+    errors = {}
+    for decay in (inputs["g"][:, start].clone(), strong):
+        inputs["g"][:, start] = decay
+        exact, _ = spec.op(**{n: x.double() for n, x in inputs.items()}, form="reference")
+        single, _ = spec.op(**inputs)
+        errors[decay is strong] = (single - exact)[:, start:].norm() / exact[:, start:].norm()
+    assert errors[True] < 2e-6 + 4 * errors[False]
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_a_decay_to_nothing_has_finite_gradients_of_every_input(name, exact):
+    gradients = []
+    for form in (ops.OPS[name].forms[-1], "reference"):
+        inputs = ops.OPS[name].sample_inputs(torch.Generator().manual_seed(0), 9)
+        inputs["g"][:, 5] = -math.inf
+        leaves = [x.requires_grad_() for x in inputs.values()]
+        loss = ops.OPS[name].op(**inputs, form=form)[0].square().sum()
+        gradients.append(torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True))
+    for one, other in zip(*gradients, strict=True):
+        assert one.isfinite().all()
+        torch.testing.assert_close(one, other, **exact)
+
+
 @pytest.mark.parametrize("name", ["simple_gla", "gated_delta_rule"])
 def test_a_decay_to_nothing_starts_anew(name):
     inputs = ops.OPS[name].sample_inputs(torch.Generator().manual_seed(0), 9)

@@ -167,8 +167,9 @@ def test_the_preconditioner_leaves_a_condition_number_of_the_decay_over_a_chunk(
     k, ridge = normal(rng, 1, 1, 1, C, K) * 3, 0.1 + torch.rand(K, dtype=torch.float64, generator=rng)
     past = normal(rng, 1, 1, 1, 4, K)
     importance = torch.ones(1, 1, 1, C, dtype=torch.float64)
-    total = -torch.rand(C, dtype=torch.float64, generator=rng).mul(1 / C).cumsum(0).view(1, 1, 1, C)
-    growth = Growth(k, importance, total, past.mT @ past, ridge.expand_as(k))
+    g = -torch.rand(1, 1, 1, C, dtype=torch.float64, generator=rng) / C
+    total = g.cumsum(-1)
+    growth = Growth(k, importance, g, past.mT @ past, ridge.expand_as(k))
     factor = factor_for(growth)
     for t in range(C):
         weights = (total[..., t : t + 1] - total[..., : t + 1]).exp().flatten()

@@ -155,7 +155,7 @@ def test_inner_gradients_are_those_of_automatic_differentiation(normed, residual
     keys, targets = with_one(k).reshape(B * H, 1, -1), readout.target(k, v).reshape(B * H, 1, -1)
     steps = torch.full((B * H, 1, 1), 0.3, dtype=torch.float64)
     inputs, errors = gradients(to_layers(parameters), readout.for_rows(B), keys, targets, steps)
-    outer = from_layers([x.mT @ e for x, e in zip(inputs, errors, strict=True)], parameters, B)
+    outer = from_layers([x.mT @ e for x, e in zip(inputs, errors, strict=True)], parameters)
     for got, expected in zip(outer, torch.func.grad(loss)(parameters), strict=True):
         torch.testing.assert_close(got, 0.3 * expected, **exact)
 

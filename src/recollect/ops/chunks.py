@@ -34,21 +34,10 @@ def causal_mask(chunk_size: int, like: Tensor) -> Tensor:
     return torch.ones(chunk_size, chunk_size, dtype=torch.bool, device=like.device).tril()
 
 
-def decay_between(cumulative: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C C"]:
-    r"""$e^{G_i - G_j}$ for $j \le i$, else 0: what is left at $i$ of what was written at $j$.
-
-    Masked before the exponential: entries above the diagonal may overflow, and then their gradients are NaN.
-    """
-    difference = cumulative.unsqueeze(-1) - cumulative.unsqueeze(-2)
-    future = ~causal_mask(cumulative.shape[-1], cumulative)
-    return difference.masked_fill(future, -torch.inf).exp()
-
-
 def decay_within(g: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C C"]:
-    r"""`decay_between` of the log-decays themselves: $e^{g_{j+1} + \dots + g_i}$ for $j \le i$, else 0.
+    r"""$e^{g_{j+1} + \dots + g_i}$ for $j \le i$, else 0: what is left at $i$ of what was written at $j$.
 
-    Sums of what lies between instead of differences of sums from the start: a strong decay then does not cost
-    the weak ones after it their digits, and $g = -\infty$ gives 0.
+    Masked before the exponential: entries above the diagonal would overflow, and then gradients are NaN.
 
     Example:
         >>> decay_within(torch.tensor([0.5, 0.0, 0.5]).log())
@@ -56,9 +45,18 @@ def decay_within(g: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C C"]:
                 [0.0000, 1.0000, 0.0000],
                 [0.0000, 0.5000, 1.0000]])
     """
+    return log_decay_within(g).exp()
+
+
+def log_decay_within(g: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C C"]:
+    r"""$g_{j+1} + \dots + g_i$ for $j \le i$, else $-\infty$.
+
+    Sums of what lies between instead of differences of sums from the start: a strong decay then does not cost
+    the weak ones after it their digits, and $g = -\infty$ is one after which nothing is left.
+    """
     past = causal_mask(g.shape[-1], g)
-    since = g.unsqueeze(-1).expand(*g.shape, g.shape[-1]).masked_fill(~past.tril(-1), 0.0).cumsum(-2)
-    return since.masked_fill(~past, -torch.inf).exp()
+    since = g.unsqueeze(-2).expand(*g.shape, g.shape[-1]).masked_fill(~past.mT.triu(1), 0.0).cumsum(-1).mT
+    return since.masked_fill(~past, -torch.inf)
 
 
 def carry(

@@ -52,7 +52,7 @@ def delta_chunks(
     Work O(S (S + K + V) + S K V) for each chunk and head. `v` are the values times their step sizes.
     """
     known = torch.cat([v, chunks.reads], dim=-1)
-    solved = _solve_unit_lower(chunks.overlaps, known)
+    solved = solve_unit_lower(chunks.overlaps, known)
     errors, corrections = solved.split([v.shape[-1], chunks.reads.shape[-1]], dim=-1)
     before, errors, state = _carry(errors, corrections, chunks.writes.mT, chunks.decay.unsqueeze(-1), state)
     return chunks.queries @ before + chunks.scores @ errors, state
@@ -80,7 +80,7 @@ def chunks_under_head_decay(
     )
 
 
-def _solve_unit_lower(
+def solve_unit_lower(
     system: Float[Tensor, "B H N S S"], known: Float[Tensor, "B H N S W"]
 ) -> Float[Tensor, "B H N S W"]:
     """`X` with `(I + tril(system, -1)) X = known`; solved as `X^T (I + ...)^T = known^T`, which is faster."""

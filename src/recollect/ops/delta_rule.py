@@ -67,7 +67,7 @@ def delta_rule(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, beta),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "beta": beta},
         lambda batch: k.new_zeros(batch, k.shape[-2], k.shape[-1], v.shape[-1]),
         initial_state=initial_state,
         output_final_state=output_final_state,

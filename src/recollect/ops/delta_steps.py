@@ -36,5 +36,5 @@ def delta_steps(
             error = torch.baddbmm(values[i], keys[i], state, alpha=-1)
             state = torch.baddbmm(state, writes[i], error)
         outputs.append(query @ state)
-    read = rearrange(torch.stack(outputs), "t (b h) 1 v -> b t h v", b=heads[0])
+    read = rearrange(torch.stack(outputs), "t (b h) 1 v -> b t h v", h=heads[1])
     return read, state.unflatten(0, heads)

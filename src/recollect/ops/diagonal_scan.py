@@ -75,11 +75,12 @@ def diagonal_scan(
     return dispatch(
         FORMS,
         form,
-        (x.to(dtype), a.to(dtype)),
+        {"x": x.to(dtype), "a": a.to(dtype)},
         lambda batch: x.new_zeros(batch, *x.shape[2:], dtype=dtype),
         initial_state=None if initial_state is None else initial_state.to(dtype),
         output_final_state=output_final_state,
         cu_seqlens=cu_seqlens,
+        layouts={"x": "B T ...", "a": "..."},
     )
 
 
@@ -103,8 +104,9 @@ def _recurrent(x: States, a: Decays, state: FinalState) -> tuple[States, FinalSt
 
 def _chunkwise(x: States, a: Decays, state: FinalState) -> tuple[States, FinalState]:
     """In blocks, with the trailing axes as one."""
-    a = a.expand(*a.shape[:2], *x.shape[2:]).reshape(*a.shape[:2], -1)
-    states = _Scan.apply(a, x.reshape(*x.shape[:2], -1), state.reshape(len(state), -1), False)
+    width = math.prod(x.shape[2:])
+    a = a.expand(*a.shape[:2], *x.shape[2:]).reshape(*a.shape[:2], width)
+    states = _Scan.apply(a, x.reshape(*x.shape[:2], width), state.reshape(len(state), width), False)
     states = states.reshape(x.shape)
     return states, states[:, -1]
 

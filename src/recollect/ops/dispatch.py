@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from recollect.ops.arguments import check_arguments
 
 State = Any
 """What an op carries: a tensor, or a NamedTuple of tensors, each with the batch as its first axis."""
@@ -19,12 +22,13 @@ Form = Callable[..., tuple[Tensor, State]]
 def dispatch(
     forms: Mapping[str, Form],
     form: str,
-    sequences: tuple[Tensor, ...],
+    sequences: Mapping[str, Tensor],
     empty_state: Callable[[int], State],
     *,
     initial_state: State | None,
     output_final_state: bool,
     cu_seqlens: Tensor | None,
+    layouts: Mapping[str, str] = MappingProxyType({}),
     **parameters: Any,
 ) -> tuple[Tensor, State | None]:
     """Run one form of an op.
@@ -32,58 +36,54 @@ def dispatch(
     Args:
         forms: the forms that the op has, by name.
         form: the one to run.
-        sequences: the tensors with time as axis 1, in the order of the op's arguments.
+        sequences: the tensors with time as axis 1 by the names of the op's arguments, in the order of the
+            form's.
         empty_state: the state before anything was read, for a batch size.
         initial_state: the state to start from, or `None` for the empty one.
         output_final_state: whether the final state is returned (else `None`).
         cu_seqlens: `(num_sequences + 1,)` boundaries of packed sequences, from 0 to T, of a batch of one;
             states then have the sequences as their first axis.
+        layouts: axes of sequences where they are not the usual ones (see `arguments`).
         parameters: what the form takes beside its sequences.
 
     Raises:
-        ValueError: a form that does not exist; no position; a chunk or minibatch of less than one; packed
-            sequences in a batch, or boundaries that do not fit.
+        ValueError: a form that does not exist; shapes that do not agree; no position; a chunk or minibatch of
+            less than one; packed sequences in a batch, or boundaries that do not fit.
 
     Sequences in half precision are read in single precision, in which the state stays; outputs are in the
     precision that came.
     """
     if form not in forms:
         raise ValueError(f"form={form!r}: expected one of {', '.join(forms)}.")
-    _check_sizes(sequences[0], parameters)
-    dtype = sequences[0].dtype
+    check_arguments(sequences, parameters, layouts)
+    read = tuple(sequences.values())
+    dtype = read[0].dtype
     if dtype in LOW_PRECISION:
         # Factorisations have no kernels there, and sums over a sequence no digits to spare.
         outputs, state = dispatch(
-            forms, form, tuple(_raised(x) for x in sequences), lambda batch: _raised(empty_state(batch)),
+            forms, form, {name: _raised(x) for name, x in sequences.items()},
+            lambda batch: _raised(empty_state(batch)),
             initial_state=_raised(initial_state), output_final_state=output_final_state,
-            cu_seqlens=cu_seqlens,
+            cu_seqlens=cu_seqlens, layouts=layouts,
             **{name: _raised(value) for name, value in parameters.items()},
         )  # fmt: skip
         return outputs.to(dtype), state
     if cu_seqlens is None:
-        state = empty_state(sequences[0].shape[0]) if initial_state is None else initial_state
-        outputs, state = forms[form](*sequences, state, **parameters)
+        state = empty_state(read[0].shape[0]) if initial_state is None else initial_state
+        outputs, state = forms[form](*read, state, **parameters)
         return outputs, state if output_final_state else None
-    boundaries = _boundaries(cu_seqlens, sequences[0])
+    boundaries = _boundaries(cu_seqlens, read[0])
     num_sequences = len(boundaries) - 1
     states = empty_state(num_sequences) if initial_state is None else initial_state
     outputs, finals = [], []
     for i, (start, stop) in enumerate(pairwise(boundaries)):
-        piece = tuple(x[:, start:stop] for x in sequences)
+        piece = tuple(x[:, start:stop] for x in read)
         own = map_state(lambda x, i=i: x[i : i + 1], states)
         output, final = forms[form](*piece, own, **parameters)
         outputs.append(output)
         finals.append(final)
     packed = join_states(finals) if output_final_state else None
     return torch.cat(outputs, dim=1), packed
-
-
-def _check_sizes(x: Tensor, parameters: Mapping[str, Any]) -> None:
-    if x.shape[1] < 1:
-        raise ValueError(f"expected at least one position, got sequences of shape {tuple(x.shape)}.")
-    for name in ("chunk_size", "minibatch_size"):
-        if parameters.get(name, 1) < 1:
-            raise ValueError(f"{name}={parameters[name]}: expected at least 1.")
 
 
 def _raised(value: Any) -> Any:

@@ -61,8 +61,8 @@ def learn_by_minibatches(
         layers, moving = _descend(layers, moving, inputs, errors, chunk)
         starts.append(layers)
     outputs = readout(q, cut.merge(torch.stack(outputs, dim=1)))
-    finals = layers, moving, _start(starts, state.position, length, minibatch_size)
-    parts = (from_layers(x, like, batch) for x, like in zip(finals, state[:3], strict=True))
+    finals = layers, moving, _start(starts, state.position, length, num_heads, minibatch_size)
+    parts = (from_layers(x, like) for x, like in zip(finals, state[:3], strict=True))
     return outputs, LearnerState(*parts, position=(state.position + length) % minibatch_size)
 
 
@@ -102,11 +102,13 @@ def _descend(
     return layers, [torch.baddbmm(kept * m, x, momenta * e, alpha=-1) for _, m, (x, e) in pairs]
 
 
-def _start(starts: list[Layers], position: Int64[Tensor, " B"], length: int, minibatch_size: int) -> Layers:
+def _start(
+    starts: list[Layers], position: Int64[Tensor, " B"], length: int, num_heads: int, minibatch_size: int
+) -> Layers:
     """Layers at the start of the minibatch that each sequence has reached: one of two that may be."""
     fewest = length // minibatch_size
     if length % minibatch_size == 0:
         return starts[fewest]
     more = (position + length) // minibatch_size > fewest
-    more = more.repeat_interleave(len(starts[0][0]) // len(more))[:, None, None]
+    more = more.repeat_interleave(num_heads)[:, None, None]
     return [torch.where(more, new, old) for new, old in zip(starts[fewest + 1], starts[fewest], strict=True)]

@@ -113,19 +113,17 @@ class Readout:
         return (slope - slope.mean(-1, keepdim=True) - along * unit) * (inverse * step)
 
 
-def check_learner(k: Keys, v: Values, *, residual: bool, minibatch_size: int) -> None:
-    """Refuse a residual between unequal dimensions, and minibatches of nothing.
+def check_residual(k: Keys, v: Values, *, residual: bool) -> None:
+    """Refuse a residual between unequal dimensions.
 
     Raises:
-        ValueError: either.
+        ValueError: it is one.
     """
     if residual and k.shape[-1] != v.shape[-1]:
         raise ValueError(
             f"residual=True: expected values with as many channels as keys, got V={v.shape[-1]} and "
             f"K={k.shape[-1]}. Pass residual=False, or project the values to K channels."
         )
-    if minibatch_size < 1:
-        raise ValueError(f"minibatch_size={minibatch_size}: expected at least 1 position. Pass 1 for SGD.")
 
 
 def fresh_learner(
@@ -179,11 +177,11 @@ def to_layers(parameters: FastWeights) -> Layers:
     return [torch.cat([weight, bias.unsqueeze(-2)], dim=-2).flatten(0, 1) for weight, bias in pairs]
 
 
-def from_layers(layers: Layers, like: FastWeights, batch: int) -> FastWeights:
+def from_layers(layers: Layers, like: FastWeights) -> FastWeights:
     """The inverse of `to_layers`, in the form of `like`."""
     parts = []
-    for layer in layers:
-        separate = layer.unflatten(0, (batch, -1))
+    for layer, weight in zip(layers, like[::2], strict=True):
+        separate = layer.unflatten(0, weight.shape[:2])
         parts += [separate[..., :-1, :], separate[..., -1, :]]
     return type(like)(*parts)
 

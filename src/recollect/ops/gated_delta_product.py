@@ -29,6 +29,7 @@ _NUM_SAMPLE_STEPS = 2
 _Keys = Float[Tensor, "B T steps H K"]
 _Values = Float[Tensor, "B T steps H V"]
 _StepSizes = Float[Tensor, "B T steps H"]
+_LAYOUTS = {"k": "B T steps H K", "v": "B T steps H V", "beta": "B T steps H"}
 
 
 def gated_delta_product(
@@ -91,11 +92,12 @@ def gated_delta_product(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), keys, values, g, sizes),
+        {"q": q * key_scale(scale, q), "k": keys, "v": values, "g": g, "beta": sizes},
         lambda batch: k.new_zeros(batch, k.shape[2], k.shape[3], v.shape[3]),
         initial_state=initial_state,
         output_final_state=output_final_state,
         cu_seqlens=cu_seqlens,
+        layouts=_LAYOUTS,
         chunk_size=chunk_size,
     )
 

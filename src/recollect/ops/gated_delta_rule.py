@@ -69,7 +69,7 @@ def gated_delta_rule(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, g, beta),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "g": g, "beta": beta},
         lambda batch: k.new_zeros(batch, k.shape[-2], k.shape[-1], v.shape[-1]),
         initial_state=initial_state,
         output_final_state=output_final_state,

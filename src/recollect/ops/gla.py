@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from recollect.core.shapes import ChannelDecay, HeadState, Keys, Queries, Values
+from recollect.ops.arguments import PER_CHANNEL
 from recollect.ops.chunks import carry, merge_chunks, split_chunks
 from recollect.ops.decayed_scores import chunk_length, decayed_scores
 from recollect.ops.dispatch import dispatch, key_scale
@@ -66,11 +67,12 @@ def gla(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, g),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "g": g},
         lambda batch: k.new_zeros(batch, k.shape[-2], k.shape[-1], v.shape[-1]),
         initial_state=initial_state,
         output_final_state=output_final_state,
         cu_seqlens=cu_seqlens,
+        layouts=PER_CHANNEL,
         chunk_size=chunk_size,
     )
 

@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recollect.ops.chunks import decay_between
+from recollect.ops.chunks import decay_within
 from recollect.ops.conjugate_gradient import conjugate_gradient, solve_by_conjugate_gradient
 
 ChunkKeys = Float[Tensor, "B H N C K"]
@@ -47,14 +47,14 @@ class Growth(NamedTuple):
     Attributes:
         keys: the rows `k_j`.
         importance: `w_j`, at least 0.
-        total: cumulative log-decay `b` inside the chunk.
+        g: log-decays, whose cumulative sum inside the chunk is `b`.
         gram: `H_0`, symmetric.
         ridge: `r` for every position, or `None` for no fixed ridge.
     """
 
     keys: ChunkKeys
     importance: ChunkScalars
-    total: ChunkScalars
+    g: ChunkScalars
     gram: ChunkGrams
     ridge: ChunkKeys | None = None
 
@@ -122,7 +122,7 @@ def factor_for(growth: Growth) -> ChunkFactor:
     size = (torch.diagonal(growth.gram, dim1=-2, dim2=-1) + written).amax(-1, keepdim=True)
     rounding = 4 * growth.gram.shape[-1] * torch.finfo(size.dtype).eps * size
     prior = growth.gram + torch.diag_embed(growth.ridge[..., 0, :] + rounding)
-    return chunk_factor(growth._replace(gram=prior, total=_gentle(growth.total)))
+    return chunk_factor(growth._replace(gram=prior, g=_gentle(growth.g)))
 
 
 def chunk_factor(growth: Growth) -> ChunkFactor:
@@ -133,9 +133,9 @@ def chunk_factor(growth: Growth) -> ChunkFactor:
     """
     whiten = _inverse_cholesky(growth.gram)
     rows = (growth.keys * growth.importance.sqrt()[..., None]) @ whiten.mT
-    kept = growth.total.exp()
+    kept = growth.g.cumsum(-1).exp()
     inner = _inverse_cholesky(rows @ rows.mT + torch.diag_embed(kept))
-    return ChunkFactor(whiten, rows, inner, decay_between(growth.total), kept[..., None])
+    return ChunkFactor(whiten, rows, inner, decay_within(growth.g), kept[..., None])
 
 
 def solve_directly(q: ChunkKeys, growth: Growth) -> ChunkKeys:
@@ -149,10 +149,10 @@ def solve_directly(q: ChunkKeys, growth: Growth) -> ChunkKeys:
 def _solve_positions(q: ChunkKeys, growth: Growth) -> ChunkKeys:
     """Each position's own `M_t`, formed and solved."""
     assert growth.ridge is not None
-    weights = decay_between(growth.total) * growth.importance[..., None, :]
+    weights = decay_within(growth.g) * growth.importance[..., None, :]
     pairs = (growth.keys[..., :, None] * growth.keys[..., None, :]).flatten(-2)
     written = (weights @ pairs).unflatten(-1, (q.shape[-1], q.shape[-1]))
-    before = growth.total.exp()[..., None, None] * growth.gram.unsqueeze(-3)
+    before = growth.g.cumsum(-1).exp()[..., None, None] * growth.gram.unsqueeze(-3)
     systems = torch.diagonal_scatter(
         written.add_(before), torch.diagonal(written, dim1=-2, dim2=-1) + growth.ridge, dim1=-2, dim2=-1
     )
@@ -199,9 +199,9 @@ class _Product:
     """`x -> M_t x_t` for every position of every chunk, without forming any `M_t`."""
 
     def __init__(self, growth: Growth) -> None:
-        self.keys, importance, total, self.gram, self.ridge = growth
-        self.weights = decay_between(total) * importance[..., None, :]
-        self.kept = total.exp()[..., None]
+        self.keys, importance, g, self.gram, self.ridge = growth
+        self.weights = decay_within(g) * importance[..., None, :]
+        self.kept = g.cumsum(-1).exp()[..., None]
 
     def __call__(self, x: ChunkKeys) -> ChunkKeys:
         product = ((x @ self.keys.mT) * self.weights) @ self.keys + self.kept * (x @ self.gram)
@@ -219,19 +219,19 @@ class _Solve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        q: Tensor, keys: Tensor, importance: Tensor, total: Tensor, gram: Tensor, ridge: Tensor | None,
+        q: Tensor, keys: Tensor, importance: Tensor, g: Tensor, gram: Tensor, ridge: Tensor | None,
         whiten: Tensor | None, rows: Tensor | None, inner: Tensor | None, between: Tensor | None,
         kept: Tensor | None,
         tolerance: float | None, max_iterations: int | None,
     ) -> Tensor:  # fmt: skip
         if ridge is not None and max_iterations is None:
-            return solve_directly(q, Growth(keys, importance, total, gram, ridge))
+            return solve_directly(q, Growth(keys, importance, g, gram, ridge))
         assert whiten is not None and rows is not None and inner is not None  # noqa: PT018
         assert between is not None and kept is not None  # noqa: PT018
         factor = ChunkFactor(whiten, rows, inner, between, kept)
         if ridge is None:
             return solve_refined(factor, q)
-        product = _Product(Growth(keys, importance, total, gram, ridge))
+        product = _Product(Growth(keys, importance, g, gram, ridge))
         return solve_by_conjugate_gradient(
             product,
             q,
@@ -248,23 +248,29 @@ class _Solve(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         *arguments, x = ctx.saved_tensors
-        keys, importance, total, gram, ridge = arguments[:5]
+        keys, importance, g, gram, ridge = arguments[:5]
         z = _Solve.apply(gradients[0], *arguments, ctx.tolerance, ctx.max_iterations)
-        between, late = decay_between(total), z * total.exp()[..., None]
+        between, late = decay_within(g), z * g.cumsum(-1).exp()[..., None]
         weights = between * importance[..., None, :]
         read, written = x @ keys.mT, z @ keys.mT
         pairs = between * read * written
         weighted = pairs * importance[..., None, :]
         for_keys = -(weights * written).mT @ x - (weights * read).mT @ z
-        for_total = weighted.sum(-2) - weighted.sum(-1) - (late * (x @ gram)).sum(-1)
+        # A decay acts on all pairs that it lies between, and on all reads of what came before the chunk.
+        reads = torch.cat([(late * (x @ gram)).sum(-1, keepdim=True), weighted], dim=-1)
+        for_g = -_sums_from_here_on(reads).tril().sum(-1)
         for_ridge = None if ridge is None else -z * x
-        return z, for_keys, -pairs.sum(-2), for_total, -late.mT @ x, for_ridge, *[None] * 7
+        return z, for_keys, -pairs.sum(-2), for_g, -late.mT @ x, for_ridge, *[None] * 7
 
 
-def _gentle(total: ChunkScalars) -> ChunkScalars:
+def _sums_from_here_on(x: Tensor) -> Tensor:
+    """Of each row and all later ones."""
+    return x.flip(-2).cumsum(-2).flip(-2)
+
+
+def _gentle(g: ChunkScalars) -> ChunkScalars:
     """Decays that lose at most a factor e over a chunk: what a preconditioner can take for steeper ones."""
-    steps = torch.diff(total, dim=-1, prepend=torch.zeros_like(total[..., :1]))
-    return steps.clamp(min=-1 / total.shape[-1]).cumsum(-1)
+    return g.clamp(min=-1 / g.shape[-1])
 
 
 def _refuse_rounding(growth: Growth, factor: ChunkFactor) -> None:
@@ -285,7 +291,8 @@ def _refuse_lost_pivots(matrix: Tensor, whiten: Tensor) -> None:
 
 def _refuse_unless_positive(margin: Tensor) -> None:
     """The Cholesky factorisation of a number is a check that `vmap` and one graph keep."""
-    torch.linalg.cholesky(margin.flatten().amin().reshape(1, 1))
+    smallest = torch.cat([margin.flatten(), margin.new_ones(1)]).amin()
+    torch.linalg.cholesky(smallest.reshape(1, 1))
 
 
 def _inverse_cholesky(matrix: Tensor) -> Tensor:

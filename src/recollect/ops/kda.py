@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from recollect.core.shapes import ChannelDecay, HeadState, Keys, Queries, StepSizes, Values
+from recollect.ops.arguments import PER_CHANNEL
 from recollect.ops.chunks import merge_chunks, split_chunks
 from recollect.ops.decayed_scores import chunk_length, decayed_scores
 from recollect.ops.delta_chunks import DeltaChunk, delta_chunks
@@ -70,11 +71,12 @@ def kda(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, g, beta),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "g": g, "beta": beta},
         lambda batch: k.new_zeros(batch, k.shape[-2], k.shape[-1], v.shape[-1]),
         initial_state=initial_state,
         output_final_state=output_final_state,
         cu_seqlens=cu_seqlens,
+        layouts=PER_CHANNEL,
         chunk_size=chunk_size,
     )
 

@@ -87,7 +87,7 @@ def kernel_attn(
     """
     weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
     return read_locally(
-        FORMS, form, (q,), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        FORMS, form, {"q": q}, k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
         window=window, chunk_size=chunk_size, kernel=weights, normalise=normalise,
     )  # fmt: skip
 

@@ -47,10 +47,11 @@ SINGULAR = (
 
 
 class KernelRidgeState(NamedTuple):
-    """What was read, and what is left of the prior.
+    r"""What was read, and what is left of the prior.
 
     Attributes:
-        associations: all of them.
+        associations: all of them; their log-weights are as seen from the start, $b_i - G_i$, which no later
+            decay changes.
         log_prior: `(B, H)`, logarithm of the prior's decay since the start.
     """
 
@@ -86,6 +87,10 @@ def kernel_ridge(
     Work O(T^3) per head in the parallel form (a factorisation and a triangular solve for all queries) and in
     the recurrent one, O(T^4) in the reference. Memory O(T^2), O(T^3) in the recurrent form with gradients.
 
+    A state holds the S associations read and not their factor, which they determine and which would be of
+    S (S + 1) / 2 numbers: a call that continues from it factorises them anew, O(S^3). Streaming in calls of C
+    positions so costs O(T^4 / C) in total, position by position O(T^4).
+
     Args:
         q: queries.
         k: keys.
@@ -119,7 +124,9 @@ def kernel_ridge(
         raise ValueError(f"kernel={kernel!r}: expected one that is positive definite, {POSITIVE_DEFINITE}.")
     try:
         return dispatch(
-            FORMS, form, (q, k, v, or_zeros(g, k), or_zeros(log_importance, k)), partial(_empty, k, v),
+            FORMS, form,
+            {"q": q, "k": k, "v": v, "g": or_zeros(g, k), "log_importance": or_zeros(log_importance, k)},
+            partial(_empty, k, v),
             initial_state=initial_state, output_final_state=output_final_state, cu_seqlens=cu_seqlens,
             kernel=similarity(kernel, key_scale(scale, q), bandwidth, power), ridge=ridge,
         )  # fmt: skip
@@ -136,25 +143,23 @@ def _after(
     state: KernelRidgeState, k: Keys, v: Values, g: HeadDecay, log_importance: HeadDecay
 ) -> KernelRidgeState:
     """The state with all positions read."""
-    total = g.cumsum(1)
-    end = total[:, -1:]
+    total = state.log_prior.unsqueeze(1) + g.cumsum(1)
     earlier = state.associations
     associations = Associations(
         torch.cat([earlier.keys, k], dim=1),
         torch.cat([earlier.values, v], dim=1),
-        torch.cat([earlier.log_weights + end, end - total + log_importance], dim=1),
+        torch.cat([earlier.log_weights, log_importance - total], dim=1),
     )
-    return KernelRidgeState(associations, state.log_prior + end[:, 0])
+    return KernelRidgeState(associations, total[:, -1])
 
 
 def _heads_first(state: KernelRidgeState) -> tuple[Tensor, Tensor, Tensor]:
     r"""Keys, values and $G_i - b_i$, the latter `inf` for associations that do not count."""
     keys, values, log_weights = state.associations
-    log_noise = state.log_prior.unsqueeze(1) - log_weights
     return (
         rearrange(keys, "b s h k -> b h s k"),
         rearrange(values, "b s h v -> b h s v"),
-        rearrange(log_noise, "b s h -> b h s"),
+        rearrange(-log_weights, "b s h -> b h s"),
     )
 
 

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from recollect.core.shapes import HeadDecay, HeadState, Keys, Queries, StepSizes, Values
-from recollect.ops.chunks import carry, decay_between, merge_chunks, split_chunks
+from recollect.ops.chunks import carry, decay_within, merge_chunks, split_chunks
 from recollect.ops.gram_solve import Growth, residual_of_growth, solve_growth
 
 
@@ -35,9 +36,11 @@ def weighted_solves(
     """The definition: at each position its own weights, its own normal equations, its own solve."""
     total, outputs = g.cumsum(1), []
     gram, cross = state
+    log_decay = g[:, :0]
     for t in range(q.shape[1]):
         past = slice(0, t + 1)
-        weights = (total[:, t : t + 1] - total[:, past]).exp() * importance[:, past]
+        log_decay = torch.cat([log_decay + g[:, t : t + 1], torch.zeros_like(g[:, :1])], dim=1)
+        weights = log_decay.exp() * importance[:, past]
         kept = total[:, t, :, None, None].exp()
         gram = kept * state.gram + torch.einsum("bth,bthk,bthj->bhkj", weights, k[:, past], k[:, past])
         cross = kept * state.cross + torch.einsum("bth,bthk,bthv->bhkv", weights, k[:, past], v[:, past])
@@ -50,10 +53,9 @@ def after(
     k: Keys, v: Values, g: HeadDecay, importance: StepSizes, state: LeastSquaresState
 ) -> LeastSquaresState:
     """The state after the last position, in one product."""
-    total = g.cumsum(1)
-    end = total[:, -1:]
-    late = k * (importance * (end - total).exp())[..., None]
-    kept = end[:, 0, :, None, None].exp()
+    until_end = pad(g[:, 1:], (0, 0, 0, 1)).flip(1).cumsum(1).flip(1)
+    late = k * (importance * until_end.exp())[..., None]
+    kept = g.sum(1).exp()[..., None, None]
     gram = torch.einsum("bthk,bthj->bhkj", late, k)
     return LeastSquaresState(
         kept * state.gram + (gram + gram.mT) / 2,
@@ -79,8 +81,8 @@ def chunk_solves(
     q, v = (split_chunks(x, min(chunk_size, length)) for x in (q, v))
     growth, cross, final = _grow(k, v, g, importance, state, ridge, min(chunk_size, length))
     x = solve_growth(q, growth, tolerance=tolerance, max_iterations=max_iterations)
-    weights = decay_between(growth.total) * growth.importance[..., None, :]
-    outputs = ((x @ growth.keys.mT) * weights) @ v + (x * growth.total.exp()[..., None]) @ cross
+    weights = decay_within(growth.g) * growth.importance[..., None, :]
+    outputs = ((x @ growth.keys.mT) * weights) @ v + (x * growth.g.cumsum(-1).exp()[..., None]) @ cross
     return merge_chunks(outputs, length), final
 
 
@@ -118,11 +120,9 @@ def _grow(
     """The Gram matrices and cross sums before each chunk, and the state after the last."""
     sizes = k.shape[-1], v.shape[-1]
     k, g, importance = (split_chunks(x, size) for x in (k, g, importance))
-    total = g.cumsum(-1)
-    end = total[..., -1:]
-    late = k * (importance * (end - total).exp())[..., None]
+    late = k * (importance * decay_within(g)[..., -1, :])[..., None]
     writes = late.mT @ torch.cat([k, v], dim=-1)
-    before, final = carry(end[..., 0].exp(), writes, torch.cat(state, dim=-1))
+    before, final = carry(g.sum(-1).exp(), writes, torch.cat(state, dim=-1))
     gram, cross = before.split(sizes, dim=-1)
     rows = None if ridge is None else ridge[:, None, None].expand_as(k)
-    return Growth(k, importance, total, gram, rows), cross, LeastSquaresState(*final.split(sizes, dim=-1))
+    return Growth(k, importance, g, gram, rows), cross, LeastSquaresState(*final.split(sizes, dim=-1))

@@ -101,7 +101,7 @@ def local_linear_attn(
     check_ridge(ridge)
     weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
     return read_locally(
-        FORMS, form, (q,), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        FORMS, form, {"q": q}, k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
         window=window, chunk_size=chunk_size, kernel=weights, ridge=ridge,
     )  # fmt: skip
 

@@ -99,7 +99,7 @@ def local_polynomial_attn(
         raise ValueError(f"degree={degree}: expected 0, 1 or 2; degree 3 has K^3 / 6 coefficients a query.")
     weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
     return read_locally(
-        FORMS, form, (q,), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        FORMS, form, {"q": q}, k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
         window=window, chunk_size=chunk_size, kernel=weights, degree=degree, ridge=ridge,
     )  # fmt: skip
 

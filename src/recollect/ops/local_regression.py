@@ -17,6 +17,7 @@ from torch import Tensor
 
 from recollect.core.shapes import HeadDecay, Keys, Queries, Values
 from recollect.ops.associations import Associations, last, no_associations
+from recollect.ops.chunks import log_decay_within
 from recollect.ops.dispatch import Form, dispatch
 from recollect.ops.similarity import Scores
 
@@ -53,7 +54,7 @@ def local_forms(definition: Estimate, estimate: Estimate, prepare: Prepare | Non
 def read_locally(
     forms: dict[str, Form],
     form: str,
-    queries: tuple[Queries, ...],
+    queries: dict[str, Queries],
     k: Keys,
     v: Values,
     g: HeadDecay | None,
@@ -65,13 +66,16 @@ def read_locally(
     window: int | None,
     **parameters: Any,
 ) -> tuple[Values, Associations | None]:
-    """Run one form of an op; `None` for decays and importances is 0, for the state nothing read."""
+    """Run one form of an op on queries by name.
+
+    `None` for decays and importances is 0, for the state nothing read.
+    """
     if window is not None and window < 1:
         raise ValueError(f"window={window}: expected at least 1, the position itself, or None for all.")
     return dispatch(
         forms,
         form,
-        (*queries, k, v, or_zeros(g, k), or_zeros(log_importance, k)),
+        queries | {"k": k, "v": v, "g": or_zeros(g, k), "log_importance": or_zeros(log_importance, k)},
         lambda batch: no_associations(batch, k, v),
         initial_state=state,
         output_final_state=output_final_state,
@@ -147,13 +151,13 @@ def _log_weights(
 ) -> Scores:
     """For each query of a block the log-weights of what was read before it, and in it; `-inf` out of sight.
 
-    Decays are summed from the start of the block, so that a long past costs no digits.
+    Decays are summed from the start of the block, or in it, so that neither a long past nor a strong decay
+    costs digits.
     """
     if window is not None:
         earlier = earlier[..., max(earlier.shape[-1] - window + 1, 0) :]
-    total = g.cumsum(-1)
-    inside = total[..., :, None] - total[..., None, :] + log_importance[..., None, :]
-    rows = torch.cat([earlier[..., None, :] + total[..., :, None], inside], dim=-1)
+    before = earlier[..., None, :] + g.cumsum(-1)[..., :, None]
+    rows = torch.cat([before, log_decay_within(g) + log_importance[..., None, :]], dim=-1)
     num_queries, num_earlier = g.shape[-1], earlier.shape[-1]
     sight = torch.ones(num_queries, num_earlier + num_queries, dtype=torch.bool, device=g.device)
     sight = sight.tril(num_earlier)

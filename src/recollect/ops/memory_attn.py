@@ -98,7 +98,7 @@ def memory_attn(
         >>> memory_attn(q, k, v, pole, residue, taps=torch.tensor([[0.0, 0.0, 1.0]]))[0].flatten()
         tensor([1.0000, 0.5000, 1.2500, 0.1250])
     """
-    num_heads = k.shape[2]
+    num_heads = q.shape[2]
     rows = {"poles": poles, "residues": residues} | ({} if taps is None else {"taps": taps})
     if poles.shape != residues.shape or any(x.ndim != 2 or len(x) != num_heads for x in rows.values()):
         shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in rows.items())
@@ -112,7 +112,7 @@ def memory_attn(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v),
+        {"q": q * key_scale(scale, q), "k": k, "v": v},
         lambda batch: MemoryState(
             k.new_zeros(batch, num_heads, poles.shape[1], k.shape[3], v.shape[3], dtype=state_dtype),
             k.new_zeros(batch, history, *k.shape[2:]),

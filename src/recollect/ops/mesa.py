@@ -93,7 +93,7 @@ def mesa(
         return dispatch(
             FORMS,
             form,
-            (q if scale is None else q * scale, k, v, g, beta),
+            {"q": q if scale is None else q * scale, "k": k, "v": v, "g": g, "beta": beta},
             lambda batch: _empty(batch, k, v),
             initial_state=symmetric(initial_state),
             output_final_state=output_final_state,

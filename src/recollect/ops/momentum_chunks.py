@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recollect.ops.chunks import decay_between
+from recollect.ops.chunks import decay_within
 
 ChunkVector = Float[Tensor, "*B C"]
 ChunkMatrix = Float[Tensor, "*B C C"]
@@ -65,13 +65,12 @@ def momentum_chunks(g: ChunkVector, momentum: ChunkVector, present: ChunkVector)
                 [1.7500, 1.5000, 1.0000]])
     """
     kept = momentum + (1 - present)
-    cumulative = g.cumsum(-1)
     momenta = products_between(kept)
     added = momenta * present.unsqueeze(-1)
-    before = decay_between(cumulative).tril(-1) @ added
+    before = decay_within(g).tril(-1) @ added
     writes, first = before + added, kept[..., :1]
     return MomentumChunks(
-        decay=cumulative.exp(),
+        decay=g.cumsum(-1).exp(),
         drift=first * writes[..., 0],
         momentum=first * momenta[..., 0],
         writes=writes,

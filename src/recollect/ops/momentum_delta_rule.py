@@ -26,6 +26,7 @@ from torch import Tensor
 
 from recollect.core.shapes import HeadDecay, HeadState, Keys, Queries, StepSizes, Values
 from recollect.ops.chunks import merge_chunks, split_chunks
+from recollect.ops.delta_chunks import solve_unit_lower
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.momentum_chunks import MomentumChunks, momentum_chunks
 from recollect.ops.samples import B, H, log_decay, queries_keys_values, step_sizes
@@ -99,7 +100,7 @@ def momentum_delta_rule(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, g, beta, momentum),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "g": g, "beta": beta, "momentum": momentum},
         empty,
         initial_state=initial_state,
         output_final_state=output_final_state,
@@ -156,7 +157,7 @@ def _recurrent(
         moving = torch.baddbmm(kept * moving, write, error)
         memory = memory + moving
         outputs.append(query @ memory)
-    read = rearrange(torch.stack(outputs), "t (b h) 1 v -> b t h v", b=heads[0])
+    read = rearrange(torch.stack(outputs), "t (b h) 1 v -> b t h v", h=heads[1])
     return read, MomentumState(memory.unflatten(0, heads), moving.unflatten(0, heads))
 
 
@@ -199,7 +200,7 @@ def _chunkwise(
     reads = _beside(stepped, chunk.decay, chunk.drift_before)
     system = (stepped @ k.mT) * chunk.writes_before
     known = torch.cat([step * v, reads], dim=-1)
-    solved = torch.linalg.solve_triangular(system.mT, known.mT, upper=True, left=False, unitriangular=True).mT
+    solved = solve_unit_lower(system, known)
     errors, corrections = solved.split([v.shape[-1], reads.shape[-1]], dim=-1)
     writes = _beside(k, chunk.writes[..., -1, :], chunk.momenta[..., -1, :]).mT
     before, errors, state = _carry(errors, corrections, writes, _transitions(chunk), state)

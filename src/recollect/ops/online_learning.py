@@ -96,8 +96,8 @@ def learn_recurrently(
         layers, moving = _descend(layers, moving, inputs, errors, *factors)
         outputs.append(_answer(layers, query))
         start = [torch.where(end, new, old) for new, old in zip(layers, start, strict=True)]
-    z = rearrange(torch.stack(outputs), "t (b h) 1 v -> b t h v", b=batch)
-    parts = (from_layers(x, like, batch) for x, like in zip((layers, moving, start), state[:3], strict=True))
+    z = rearrange(torch.stack(outputs), "t (b h) 1 v -> b t h v", h=num_heads)
+    parts = (from_layers(x, like) for x, like in zip((layers, moving, start), state[:3], strict=True))
     return readout(q, z), LearnerState(*parts, position=read[-1] % minibatch_size)
 
 

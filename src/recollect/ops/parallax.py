@@ -86,7 +86,7 @@ def parallax(
     """
     weights = similarity(kernel, key_scale(scale, q), bandwidth, power)
     return read_locally(
-        FORMS, form, (q, r), k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
+        FORMS, form, {"q": q, "r": r}, k, v, g, log_importance, initial_state, cu_seqlens, output_final_state,
         window=window, chunk_size=chunk_size, kernel=weights,
     )  # fmt: skip
 

@@ -50,19 +50,23 @@ def retention(
         Outputs `(B, T, H, V)`, and the final state or `None`.
 
     Raises:
-        ValueError: an unknown form, or boundaries that do not fit.
+        ValueError: an unknown form, shapes that do not agree, or boundaries that do not fit.
 
     Example:
         >>> q = k = torch.ones(1, 2, 1, 1)
         >>> retention(q, k, k)[0].flatten()  # 1 - 2**-5 of the first is left
         tensor([1.0000, 1.9688])
     """
-    decay = retention_decay(k.shape[2], k) if log_decay is None else log_decay
+    decay = retention_decay(q.shape[2], k) if log_decay is None else log_decay
+    if decay.shape != q.shape[2:3]:
+        raise ValueError(
+            f"log_decay: expected one for each of H={q.shape[2]} heads, got {tuple(decay.shape)}."
+        )
     return simple_gla(
         q,
         k,
         v,
-        decay.expand(k.shape[:3]),
+        decay.expand(q.shape[:3]),
         scale=scale,
         initial_state=initial_state,
         output_final_state=output_final_state,

@@ -75,7 +75,8 @@ def rls(
         Outputs `(B, T, H, V)`, and the final `LeastSquaresState` or `None`.
 
     Raises:
-        ValueError: an unknown form, boundaries that do not fit, or a Gram matrix that cannot be inverted.
+        ValueError: an unknown form, a ridge that is not positive, boundaries that do not fit, or a Gram
+            matrix that cannot be inverted.
 
     Example:
         >>> k = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).view(1, 2, 1, 2)
@@ -84,13 +85,15 @@ def rls(
         >>> [round(x, 2) for x in o.flatten().tolist()]  # recalls, though keys are correlated
         [2.0, 5.0]
     """
+    if not isinstance(ridge, Tensor) and ridge <= 0:
+        raise ValueError(f"ridge={ridge}: expected a positive number, or a tensor with one for each channel.")
     importance = torch.ones_like(g) if importance is None else importance
     prior = k.new_full(k.shape[2:], ridge) if isinstance(ridge, float | int) else ridge
     try:
         return dispatch(
             FORMS,
             form,
-            (q if scale is None else q * scale, k, v, g, importance),
+            {"q": q if scale is None else q * scale, "k": k, "v": v, "g": g, "importance": importance},
             lambda batch: _empty(batch, prior, v.shape[3]),
             initial_state=symmetric(initial_state),
             output_final_state=output_final_state,

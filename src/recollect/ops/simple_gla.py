@@ -63,7 +63,7 @@ def simple_gla(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, g),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "g": g},
         lambda batch: k.new_zeros(batch, k.shape[2], k.shape[3], v.shape[3]),
         initial_state=initial_state,
         output_final_state=output_final_state,

@@ -17,7 +17,7 @@ from torch import Tensor
 from recollect.core.shapes import Keys, Queries, StepSizes, Values
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.dual_form import learn_by_minibatches
-from recollect.ops.fast_weights import FastLinear, LearnerState, Readout, check_learner, fresh_learner
+from recollect.ops.fast_weights import FastLinear, LearnerState, Readout, check_residual, fresh_learner
 from recollect.ops.online_learning import learn_by_autograd, learn_recurrently
 from recollect.ops.samples import B, H, V, normal, queries_keys_values, step_sizes, unit
 from recollect.ops.spec import OpSpec
@@ -81,8 +81,8 @@ def ttt_linear(
         >>> o.flatten()  # weight and bias both move; the third gradient is taken at what the second left
         tensor([1., 2., 1.])
     """
-    check_learner(k, v, residual=residual, minibatch_size=minibatch_size)
-    heads, keys, values = k.shape[2], k.shape[3], v.shape[3]
+    check_residual(k, v, residual=residual)
+    heads, keys, values = q.shape[-2], q.shape[-1], v.shape[-1]
     start = FastLinear(
         k.new_zeros(heads, keys, values) if w1 is None else w1,
         k.new_zeros(heads, values) if b1 is None else b1,
@@ -90,7 +90,7 @@ def ttt_linear(
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, eta),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "eta": eta},
         lambda batch: fresh_learner(start, batch),
         initial_state=initial_state,
         output_final_state=output_final_state,

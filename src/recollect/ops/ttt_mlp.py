@@ -16,7 +16,7 @@ from torch import Tensor
 from recollect.core.shapes import Keys, Queries, StepSizes, Values
 from recollect.ops.dispatch import dispatch, key_scale
 from recollect.ops.dual_form import learn_by_minibatches
-from recollect.ops.fast_weights import FastMLP, LearnerState, Readout, check_learner, fresh_learner
+from recollect.ops.fast_weights import FastMLP, LearnerState, Readout, check_residual, fresh_learner
 from recollect.ops.online_learning import learn_by_autograd, learn_recurrently
 from recollect.ops.samples import B, H, V, normal, queries_keys_values, step_sizes, unit
 from recollect.ops.spec import OpSpec
@@ -87,11 +87,11 @@ def ttt_mlp(
         >>> o.flatten()  # it says gelu(1) = 0.84 at first, and learns 2
         tensor([1.3441, 1.7051, 1.8909])
     """
-    check_learner(k, v, residual=residual, minibatch_size=minibatch_size)
+    check_residual(k, v, residual=residual)
     return dispatch(
         FORMS,
         form,
-        (q * key_scale(scale, q), k, v, eta),
+        {"q": q * key_scale(scale, q), "k": k, "v": v, "eta": eta},
         lambda batch: fresh_learner(FastMLP(w1, b1, w2, b2), batch),
         initial_state=initial_state,
         output_final_state=output_final_state,
