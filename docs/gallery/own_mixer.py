@@ -39,4 +39,4 @@ STUDY = {
 if __name__ == "__main__":
     with Store("sqlite://") as store:
         for result in results(run_study(Study.parse(STUDY), store, SerialExecutor())):
-            print(f"{result.task:35s}{result.model:14s} NMSE {result.nmse:.4f} {result.note}".rstrip())
+            print(f"{result.task:35s}{result.model:14s} NMSE {result.value:.4f} {result.note}".rstrip())

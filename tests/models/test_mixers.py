@@ -39,6 +39,8 @@ CASES = [
     ("attention", {"qk_norm": True, "positions": "none"}),
     ("attention", {"positions": "rope", "qk_norm": True, "form": "explicit"}),
     ("attention", {"positions": "alibi", "form": "explicit"}),
+    ("gated_conv", {}),
+    ("gated_conv", {"width": 1}),
 ]
 NAMES = ["-".join([name, *(str(value) for value in options.values())]) for name, options in CASES]
 WITHOUT_FUSED_KERNEL = [

@@ -19,7 +19,8 @@ ALPHAS = {
 }
 MIXERS = {"LSTM": "lstm", "GRU": "gru", "TCN": "tcn", "S4D": "s4d", "Transformer": "attention"}
 REACH = {"LSTM": 8.0, "GRU": 6.0, "TCN": 15.0, "S4D": 25.0, "Transformer": 40.0, HOSTILE: 3.0}
-"""Lags up to which a fake model responds."""
+REACH |= {"rls": 16.0, "deltanet": 12.0, "attention": 40.0}
+"""Lags up to which a fake model responds, or pairs that it recalls."""
 
 
 def true_memory(family: str, alpha: float) -> np.ndarray:
@@ -36,7 +37,7 @@ def true_memory(family: str, alpha: float) -> np.ndarray:
 def make_record(
     model="LSTM", family="impulse", alpha=9.0, seed=0, rate=1e-2, status="done", **changes
 ) -> Record:
-    """One record; `changes` replace metrics."""
+    """A functional one, as the first version stored it; `changes` replace metrics."""
     label = f"{family}(alpha={alpha:g})"
     name = f"{model}/{label}/{seed}/{rate}"
     rng = np.random.default_rng(int(hashlib.sha256(name.encode()).hexdigest()[:8], 16))
@@ -105,6 +106,106 @@ def make_record(
         peak_memory_bytes=300_000_000,
         created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
+
+
+def make_scored_record(
+    kind="mqar", model="rls", setting=4, seed=0, rate=1e-2, status="done", **changes
+) -> Record:
+    """A record of a recall study: `mqar`, trained on `setting` pairs; `text`, trained; `capacity`, untrained.
+
+    `changes` replace metrics.
+    """
+    task, facts, metrics, series = {
+        "mqar": _mqar, "mad_recall": _mad_recall, "text": _text, "capacity": _capacity
+    }[kind](REACH.get(model, 10.0), setting, seed)  # fmt: skip
+    training = None if kind == "capacity" else {"steps": 500, "learning_rate": rate}
+    failed = status == "failed"
+    return Record(
+        id=hashlib.sha256(f"{model}/{task}/{seed}/{rate}".encode()).hexdigest(),
+        model=model,
+        task=task,
+        seed=seed,
+        status=status,
+        facts={"kind": kind, **facts},
+        config={"task": {"kind": kind}, "model": {"mixer": model}, "training": training, "seed": seed},
+        metrics={} if failed else metrics | changes,
+        series={} if failed else series,
+        environment={"recollect": "0.1.0"},
+        error="ValueError: no" if failed else None,
+        wall_seconds=2.5,
+        peak_memory_bytes=200_000_000,
+        created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    )
+
+
+def _mqar(reach, pairs, seed):
+    accuracy = 1 / (1 + (pairs / reach) ** 4) - 0.001 * seed
+    facts = {"criterion": "accuracy", "length": 64, "num_pairs": pairs, "vocabulary": 256, "guess": 1 / pairs}
+    metrics = {
+        "accuracy": accuracy, "accuracy_se": 0.002, "validation_error": 1 - accuracy, "steps": 500,
+        "train_seconds": 3.0, "steps_to_solve": 200 + seed if accuracy > 0.99 else None,
+        "seconds_to_solve": 1.5 + seed if accuracy > 0.99 else None, "still_improving": False,
+        "num_parameters": 9000, "state_size": 256, "state_bytes": 1024,
+    }  # fmt: skip
+    series = {
+        "curve": {
+            "step": [0, 250, 500],
+            "seconds": [0.0, 1.5, 3.0],
+            "train_loss": [None, 2.0, 0.1],
+            "validation_error": [1.0, 0.5, 0.0],
+        },
+        "group": {
+            "by": ["gap"] * 3, "group": [2, 4, 8], "score": [accuracy] * 3, "score_se": [0.01] * 3,
+            "count": [100, 90, 80],
+        },
+    }  # fmt: skip
+    return f"mqar(length=64, num_pairs={pairs})", facts, metrics, series
+
+
+def _mad_recall(reach, vocabulary, seed):
+    _, facts, metrics, series = _mqar(reach, vocabulary / 8, seed)
+    facts = {
+        "criterion": "accuracy",
+        "length": 128,
+        "benchmark": "mad",
+        "factor": "vocabulary",
+        "guess": None,
+    }
+    return f"mad_recall(vocabulary={vocabulary})", facts, metrics, series
+
+
+def _text(reach, _, seed):
+    facts = {"criterion": "cross_entropy", "length": 128, "guess": None}
+    error = 3 + 1 / reach + 0.01 * seed
+    metrics = {
+        "cross_entropy": error,
+        "cross_entropy_se": 0.02,
+        "validation_error": error,
+        "state_bytes": 512,
+    }
+    return "text", facts, metrics, {}
+
+
+def _capacity(reach, _, seed):
+    facts = {"criterion": "capacity", "keys": "sphere", "key_dim": 16, "value_dim": 16}
+    return "capacity(keys=sphere)", facts, {"capacity": reach / 8 + 0.01 * seed, "state_size": 256}, {}
+
+
+@pytest.fixture(name="make_scored_record", scope="session")
+def make_scored_record_fixture():
+    return make_scored_record
+
+
+@pytest.fixture(scope="session")
+def recall_records() -> list[Record]:
+    """Two trained tasks and an untrained one, each with a criterion of its own; three models and seeds."""
+    return [
+        make_scored_record(kind, model, setting, seed)
+        for kind, settings in (("mqar", (4, 16)), ("text", (0,)), ("capacity", (0,)))
+        for setting in settings
+        for model in ("rls", "deltanet", "attention")
+        for seed in range(3)
+    ]
 
 
 @pytest.fixture(name="make_record", scope="session")

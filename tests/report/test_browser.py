@@ -46,12 +46,17 @@ def report(records, tmp_path_factory):
     return write_html(records, tmp_path_factory.mktemp("report") / "report.html", title="quick", pending=2)
 
 
+@pytest.fixture(scope="module")
+def recall_report(recall_records, tmp_path_factory):
+    return write_html(recall_records, tmp_path_factory.mktemp("recall") / "report.html", title="recall")
+
+
 @pytest.fixture
 def open_page(browser, report):
     """Open the report; everything it complains of and asks the network for is kept on the page."""
     contexts = []
 
-    def opened(viewport=DESKTOP, scheme="light"):
+    def opened(viewport=DESKTOP, scheme="light", path=report):
         context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()
@@ -60,9 +65,10 @@ def open_page(browser, report):
         page.on("console", lambda message: page.complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("request", lambda request: page.requested.append(request.url))
-        page.goto(report.as_uri())
+        page.goto(path.as_uri())
         page.wait_for_function(
-            "[...document.querySelectorAll('.chart')].every(c => c.querySelector('svg.marks'))"
+            "[...document.querySelectorAll('.chart')]"
+            ".every(chart => chart.querySelector('svg.marks') || !chart.offsetParent)"
         )
         page.wait_for_selector("#runs-table tbody tr button.open")
         return page
@@ -171,6 +177,21 @@ def test_the_task_menu_redraws_the_charts_below_it(open_page):
     before = page.evaluate(title)
     page.locator("#task").select_option("airy(alpha=18)")
     page.wait_for_function(f"before => {title} !== before", arg=before)
+    assert page.complaints == []
+
+
+def test_a_recall_page_fits_a_phone(open_page, recall_report):
+    page = open_page(PHONE, path=recall_report)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_charts_of_recall_appear_and_those_without_data_for_a_task_are_hidden(open_page, recall_report):
+    page = open_page(path=recall_report)
+    assert page.locator("#overview svg.marks").count() == 3
+    shown = "[...document.querySelectorAll('#inside [data-block]')].map(b => b.offsetParent !== null)"
+    for task in page.locator("#task option").all_inner_texts():
+        page.locator("#task").select_option(task)
+        page.wait_for_function(f"{shown}.some(Boolean)")
     assert page.complaints == []
 
 

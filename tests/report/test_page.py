@@ -99,6 +99,36 @@ def test_the_page_stays_small(page):
     assert len(page) < 2_500_000
 
 
+@pytest.fixture(scope="module")
+def recall_page(recall_records, tmp_path_factory):
+    path = tmp_path_factory.mktemp("recall") / "report.html"
+    return Elements(write_html(recall_records, path, title="recall").read_text(encoding="utf-8"))
+
+
+def test_a_chart_is_shown_only_where_there_is_data_for_it(elements, recall_page):
+    functional = set(embedded(elements, "report-data")["charts"])
+    recall = set(embedded(recall_page, "report-data")["charts"])
+    assert {"error_by_alpha", "learned_memory", "missed_by_lag", "error_by_position"} <= functional - recall
+    assert {"accuracy_by_state", "group_scores", "steps_to_solve"} <= recall - functional
+    assert {"heat_map", "loss_curves"} <= functional & recall
+
+
+def test_every_holder_of_a_chart_has_its_specification(elements, recall_page):
+    for page in (elements, recall_page):
+        charts = embedded(page, "report-data")["charts"]
+        holders = [attributes for _, attributes in page.tags if "data-chart" in attributes]
+        assert {holder["data-chart"] for holder in holders} == set(charts)
+        for holder in holders:
+            assert int(holder["data-spec"]) < len(charts[holder["data-chart"]]["specs"])
+
+
+def test_a_recall_page_speaks_of_accuracy_and_guessing_and_never_of_nmse(recall_page):
+    for words in ("Accuracy over the asked positions", "solves 1 of 2", "At guessing", "guess", "mean"):
+        assert words in recall_page.text, words
+    assert "untrained layers" in recall_page.text
+    assert "NMSE ± SE" not in recall_page.text
+
+
 def test_a_page_without_records_says_so(tmp_path):
     page = write_html([], tmp_path / "empty.html", title="Nothing yet", pending=60).read_text(
         encoding="utf-8"

@@ -4,7 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from recollect.report.results import OVER_SEEDS, OVER_TEST_SEQUENCES, interval_over_seeds, results
+from recollect.report.intervals import interval_over_seeds
+from recollect.report.results import OVER_SEEDS, OVER_TEST_SEQUENCES, results
 
 
 def test_the_learning_rate_is_chosen_by_validation_and_never_by_the_test_error(make_record):
@@ -14,7 +15,7 @@ def test_the_learning_rate_is_chosen_by_validation_and_never_by_the_test_error(m
     ]
     (result,) = results(records)
     assert result.learning_rate == 1e-2
-    assert result.nmse == 0.9
+    assert result.value == 0.9
     assert result.num_rates == 2
 
 
@@ -50,7 +51,7 @@ def test_several_seeds_have_the_median_and_an_interval_over_seeds(make_record):
     errors = (0.4, 0.1, 0.3, 0.2)
     (result,) = results([make_record(seed=seed, nmse=error) for seed, error in enumerate(errors)])
     assert result.interval_kind == OVER_SEEDS
-    assert (result.nmse, result.low, result.high) == pytest.approx((0.25, 0.1, 0.4))
+    assert (result.value, result.low, result.high) == pytest.approx((0.25, 0.1, 0.4))
     assert result.coverage == 1 - 2 / 2**4
 
 
@@ -89,22 +90,121 @@ def test_diverged_runs_count_with_their_last_good_error(make_record):
     records = [make_record(seed=seed, nmse=error) for seed, error in ((0, 0.1), (1, 0.2))]
     records.append(make_record(seed=2, status="diverged", nmse=0.6))
     (result,) = results(records)
-    assert (result.num_diverged, result.num_seeds, result.nmse, result.high) == (1, 3, 0.2, 0.6)
+    assert (result.num_diverged, result.num_seeds, result.value, result.high) == (1, 3, 0.2, 0.6)
 
 
 def test_diverged_runs_without_an_error_are_infinitely_bad(make_record):
     records = [make_record(seed=0, nmse=0.1)]
     records += [make_record(seed=seed, status="diverged", nmse=None) for seed in (1, 2)]
     (result,) = results(records)
-    assert math.isinf(result.nmse)
+    assert math.isinf(result.value)
     assert not result.best
+
+
+def test_the_best_accuracy_is_the_highest_and_its_interval_stays_within_bounds(make_scored_record):
+    accuracies = {"A": 0.5, "B": 0.997, "C": 0.995}
+    found = results([make_scored_record(model=model, accuracy=value) for model, value in accuracies.items()])
+    assert [result.model for result in found] == ["B", "C", "A"]
+    assert [result.best for result in found] == [True, False, False]
+    assert [result.tied for result in found] == [False, True, False]
+    assert found[0].high == 1
+    assert found[1].low == pytest.approx(0.995 - 1.96 * 0.002, abs=1e-12)
+
+
+def test_the_rate_of_an_accuracy_is_chosen_by_its_validation_error(make_scored_record):
+    records = [
+        make_scored_record(rate=1e-2, validation_error=0.2, accuracy=0.1),
+        make_scored_record(rate=1e-3, validation_error=0.3, accuracy=0.9),
+    ]
+    (result,) = results(records)
+    assert (result.learning_rate, result.value) == (1e-2, 0.1)
+
+
+def test_seeds_that_diverged_without_an_accuracy_are_the_worst_of_all(make_scored_record):
+    records = [make_scored_record(seed=0, accuracy=0.4)]
+    records += [make_scored_record(seed=seed, status="diverged", accuracy=None) for seed in (1, 2)]
+    other = make_scored_record(model="attention", accuracy=0.0)
+    found = results([*records, other])
+    assert [(result.model, result.value, result.best) for result in found] == [
+        ("attention", 0.0, True),
+        ("rls", -math.inf, False),
+    ]
+    assert not found[1].has_value
+
+
+def test_success_is_the_share_of_seeds_above_99_percent(make_scored_record):
+    accuracies = (0.2, 0.991, 1.0)
+    steps = (None, 300, 200)
+    records = [
+        make_scored_record(seed=seed, accuracy=accuracy, steps_to_solve=at)
+        for seed, (accuracy, at) in enumerate(zip(accuracies, steps, strict=True))
+    ]
+    (result,) = results(records)
+    assert result.success == pytest.approx(2 / 3)
+    assert result.solved == "2/3"
+    assert result.steps_to_solve == 250
+    assert (result.num_parameters, result.state_bytes, result.guess) == (9000, 1024, 0.25)
+    (alone,) = results(records[:1])
+    assert (alone.success, alone.solved) == (0, None)
+
+
+def test_scores_that_nothing_solves_have_no_success(make_record, make_scored_record):
+    for result in results([make_record(), make_scored_record("text"), make_scored_record("capacity")]):
+        assert (result.success, result.solved) == (None, None)
+
+
+def test_untrained_layers_have_no_learning_rate_and_count_every_seed(make_scored_record):
+    records = [
+        make_scored_record("capacity", seed=seed, capacity=value) for seed, value in enumerate((1, 2, 4))
+    ]
+    (result,) = results(records)
+    assert (result.learning_rate, result.num_rates, result.num_seeds) == (None, 0, 3)
+    assert (result.value, result.low, result.high) == (2, 1, 4)
+    assert not result.is_trained
+    assert not result.still_improving
+
+
+def test_a_score_without_a_standard_error_has_no_interval(make_scored_record):
+    (result,) = results([make_scored_record("capacity")])
+    assert (result.low, result.high, result.interval_kind, result.coverage) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("censored", "bound"), [((0, 0, 1), False), ((0, 1, 1), True), ((0, 1), True)])
+def test_a_median_capacity_beyond_the_largest_load_is_a_lower_bound(make_scored_record, censored, bound):
+    records = [
+        make_scored_record(
+            "capacity", seed=seed, capacity=4.0 if is_censored else 2.0, capacity_censored=is_censored
+        )
+        for seed, is_censored in enumerate(map(bool, censored))
+    ]
+    assert results(records)[0].at_least is bound
+
+
+def test_equal_scores_are_best_together(make_scored_record):
+    found = results([make_scored_record("capacity", model, capacity=4.0) for model in ("A", "B")])
+    assert [(result.best, result.tied) for result in found] == [(True, False)] * 2
+
+
+def test_criteria_stand_together_and_their_tasks_go_as_they_come(make_record, make_scored_record):
+    records = [
+        make_scored_record("capacity"),
+        make_scored_record(setting=16),
+        make_record(),
+        make_scored_record(setting=4),
+    ]
+    assert [(result.criterion, result.facts.get("num_pairs")) for result in results(records)] == [
+        ("nmse", None),
+        ("accuracy", 16),
+        ("accuracy", 4),
+        ("capacity", None),
+    ]
 
 
 def test_failed_runs_are_counted_and_left_out(make_record):
     (result,) = results([make_record(seed=0, nmse=0.3), make_record(seed=1, status="failed")])
-    assert (result.num_failed, result.num_seeds, result.nmse) == (1, 1, 0.3)
+    assert (result.num_failed, result.num_seeds, result.value) == (1, 1, 0.3)
     (lost,) = results([make_record(status="failed")])
-    assert (lost.nmse, lost.learning_rate, lost.best, lost.tied) == (None, None, False, False)
+    assert (lost.value, lost.learning_rate, lost.best, lost.tied) == (None, None, False, False)
 
 
 def test_the_longer_test_is_missing_where_it_is_not_defined(make_record):
@@ -112,8 +212,8 @@ def test_the_longer_test_is_missing_where_it_is_not_defined(make_record):
         result.model: result
         for result in results([make_record("Transformer"), make_record("S4D", nmse_long=0.4)])
     }
-    assert found["Transformer"].nmse_long is None
-    assert found["S4D"].nmse_long == 0.4
+    assert found["Transformer"].value_long is None
+    assert found["S4D"].value_long == 0.4
 
 
 def test_tasks_go_from_short_to_long_memory_within_their_family(records):

@@ -26,6 +26,37 @@ def test_the_model_that_learns_most_comes_first(records):
     assert learned == sorted(learned, reverse=True)
 
 
+def test_a_verdict_on_accuracies_goes_by_solving_and_guessing(make_scored_record):
+    scores = {4: 0.995, 8: 0.5, 16: 0.1, 32: 0.07}
+    records = [
+        make_scored_record(setting=pairs, accuracy=score, still_improving=pairs == 32)
+        for pairs, score in scores.items()
+    ]
+    (verdict,) = verdicts(results(records))
+    assert verdict.learned == ["mqar(length=64, num_pairs=4)"]
+    assert verdict.partial == ["mqar(length=64, num_pairs=8)"]
+    assert verdict.failed == ["mqar(length=64, num_pairs=16)"]
+    assert verdict.open == ["mqar(length=64, num_pairs=32)"]
+
+
+def test_other_scores_have_no_verdict(make_scored_record):
+    assert verdicts(results([make_scored_record("text"), make_scored_record("capacity")])) == []
+
+
+def test_limits_of_untrained_layers_say_nothing_of_training(make_scored_record):
+    records = [make_scored_record("capacity")]
+    text = "\n".join(limits(records, results(records)))
+    assert "1 of 1 results are of untrained layers" in text
+    assert "Every result has one seed: there is no interval" in text
+    for words in ("learning rate", "training length", "initialisation"):
+        assert words not in text
+
+
+def test_only_memory_functions_are_asked_about_longer_tests(recall_records):
+    text = "\n".join(limits(recall_records, results(recall_records)))
+    assert "beyond the training length" not in text
+
+
 def test_limits_say_what_is_pending_failed_diverged_and_not_converged(records):
     text = "\n".join(limits(records, results(records), pending=2))
     for words in ("2 runs of the study not finished", "1 run ended with an error", "7 runs diverged"):

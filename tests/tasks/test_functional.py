@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from recollect.core import ConfigError
-from recollect.tasks import INPUT_LAWS, TASKS, FunctionalTask, Task
+from recollect.tasks import INPUT_LAWS, FunctionalTask, Task
 
 MEMORIES = [
     {"family": "exponential", "alpha": 0.3},
@@ -31,7 +31,6 @@ def law(request, tmp_path):
 
 def test_every_law_is_covered_here():
     assert set(INPUT_LAWS) == {"gaussian", "uniform", "signs", "ar1", "recorded"}
-    assert set(TASKS) == {"functional"}
     assert isinstance(make(), Task)
 
 

@@ -50,19 +50,21 @@ def test_training_lowers_the_error_and_ends_with_its_best_checkpoint():
     assert trained.status == "done"
     assert trained.curve.step == [0, 20, 40, 60]
     assert (
-        trained.validation_nmse == min(trained.curve.validation_nmse) < 0.5 * trained.curve.validation_nmse[0]
+        trained.validation_error
+        == min(trained.curve.validation_error)
+        < 0.5 * trained.curve.validation_error[0]
     )
     again = predict_split(model, TASK, 1, "validation", 32, dtype=torch.float32, device="cpu")
-    assert normalised_error(again).value == pytest.approx(trained.validation_nmse, rel=1e-6)
+    assert normalised_error(again).value == pytest.approx(trained.validation_error, rel=1e-6)
 
 
 def test_same_config_and_seed_give_the_same_numbers():
     curves = []
     for _ in range(2):
         torch.rand(3)  # The global random state must not matter.
-        curves.append(train(GRU.build(1, 1, seed=0), TASK, CONFIG, seed=1).curve.validation_nmse)
+        curves.append(train(GRU.build(1, 1, seed=0), TASK, CONFIG, seed=1).curve.validation_error)
     assert curves[0] == curves[1]
-    assert train(GRU.build(1, 1, seed=0), TASK, CONFIG, seed=2).curve.validation_nmse != curves[0]
+    assert train(GRU.build(1, 1, seed=0), TASK, CONFIG, seed=2).curve.validation_error != curves[0]
 
 
 def test_nan_ends_the_run_as_diverged_with_the_last_good_checkpoint():
@@ -70,13 +72,13 @@ def test_nan_ends_the_run_as_diverged_with_the_last_good_checkpoint():
     trained = train(model, TASK, CONFIG, seed=0)
     assert trained.status == "diverged"
     assert trained.steps == 40
-    assert math.isfinite(trained.validation_nmse)
+    assert math.isfinite(trained.validation_error)
     assert model.weight.isfinite().all()
 
 
 def test_a_model_that_is_nan_from_the_start_has_no_error():
     trained = train(BreaksAfter(steps=-1), TASK, CONFIG, seed=0)
-    assert (trained.status, trained.steps, trained.validation_nmse) == ("diverged", 0, None)
+    assert (trained.status, trained.steps, trained.validation_error) == ("diverged", 0, None)
 
 
 def test_early_stops():
@@ -89,7 +91,7 @@ def test_progress_is_reported_at_every_evaluation():
     seen = []
     trained = train(GRU.build(1, 1, seed=0), TASK, CONFIG, 0, lambda step, error: seen.append((step, error)))
     assert [step for step, _ in seen] == [0, 20, 40, 60]
-    assert seen[-1][1] == trained.validation_nmse
+    assert seen[-1][1] == trained.validation_error
 
 
 def test_the_error_is_a_ratio_of_means_whose_standard_error_covers_the_truth():
@@ -188,13 +190,13 @@ def test_the_best_checkpoint_brings_its_buffers_back():
     model = Normed()
     trained = train(model, TASK, changed(learning_rate=0.5, clip=100.0), seed=1)
     again = predict_split(model, TASK, 1, "validation", 32, dtype=torch.float32, device="cpu")
-    assert normalised_error(again).value == pytest.approx(trained.validation_nmse, rel=1e-5)
+    assert normalised_error(again).value == pytest.approx(trained.validation_error, rel=1e-5)
 
 
 def test_the_best_checkpoint_is_kept_when_later_ones_are_worse():
     model = GRU.build(1, 1, seed=0)
     trained = train(model, TASK, changed(learning_rate=2.0, warmup=1.0, evaluate_every=5), seed=1)
-    errors = trained.curve.validation_nmse
-    assert errors[-1] > min(errors) == trained.validation_nmse
+    errors = trained.curve.validation_error
+    assert errors[-1] > min(errors) == trained.validation_error
     again = predict_split(model, TASK, 1, "validation", 32, dtype=torch.float32, device="cpu")
     assert normalised_error(again).value == pytest.approx(min(errors), rel=1e-6)

@@ -69,6 +69,9 @@ class Status(StrEnum):
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="A built-in study (`recollect list studies`) or a YAML file.")],
+    scale: Annotated[
+        str | None, typer.Option(help="A scale of the study instead of its full size, e.g. small.")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,7 +92,17 @@ def run(
     """Run a study. What is stored already is not run again; Ctrl-C stops, the same command goes on."""
     from recollect.cli.run import run_command
 
-    run_command(study, model or [], seeds, workers, store, report, retry_failed=retry_failed, as_json=as_json)
+    run_command(
+        study,
+        scale,
+        model or [],
+        seeds,
+        workers,
+        store,
+        report,
+        retry_failed=retry_failed,
+        as_json=as_json,
+    )
 
 
 @app.command()

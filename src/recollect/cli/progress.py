@@ -25,9 +25,14 @@ def watching(runs: Sequence[Run], pending: Sequence[Run]) -> Iterator[Watcher]:
 
 def outcome(record: Record) -> str:
     """One run in a few words, for progress lines."""
-    error = record.metrics.get("nmse")
-    result = f"NMSE {error:.3g}" if error is not None else "no error measured"
+    criterion = record.facts["criterion"]
+    score = record.metrics.get(criterion)
+    result = f"{_spoken(criterion)} {score:.3g}" if score is not None else "no score measured"
     return f"{record.model} on {record.task}, seed {record.seed}: {record.status}, {result}"
+
+
+def _spoken(criterion: str) -> str:
+    return "NMSE" if criterion == "nmse" else criterion.replace("_", " ")
 
 
 class _LinePrinter:
@@ -76,7 +81,7 @@ class _Bars:
         idle = set(self.rows) - {activity.worker for activity in activities}
         for worker in idle:
             self.workers.remove_task(self.rows.pop(worker)[0])
-        flying = sum(a.run.cost * a.step / a.run.training.steps for a in activities)
+        flying = sum(a.run.cost * a.step / a.run.num_steps for a in activities)
         self.overall.update(self.total, completed=self.finished + flying)
 
     def on_record(self, run: Run, record: Record) -> None:
@@ -92,9 +97,9 @@ class _Bars:
             if row is not None:
                 self.workers.remove_task(row[0])
             title = f"{activity.run.model.title} on {activity.run.task.label}, seed {activity.run.seed}"
-            task = self.workers.add_task(title, total=activity.run.training.steps, error="")
+            task = self.workers.add_task(title, total=activity.run.num_steps, error="")
             row = self.rows[activity.worker] = (task, activity.run.id)
-        error = f"NMSE {activity.error:.3g}" if math.isfinite(activity.error) else ""
+        error = f"error {activity.error:.3g}" if math.isfinite(activity.error) else ""
         self.workers.update(row[0], completed=activity.step, error=error)
 
     def _count(self) -> str:

@@ -16,6 +16,7 @@ from recollect.studies import DEFAULT_URL, LocalExecutor, Record, Store, Study, 
 
 def run_command(
     study: str,
+    scale: str | None,
     models: list[str],
     seeds: int | None,
     workers: int | None,
@@ -27,7 +28,8 @@ def run_command(
 ) -> None:
     """See `recollect.cli.app.run`."""
     add_working_directory()
-    chosen = _amended(find_study(study), models, seeds)
+    found = find_study(study)
+    chosen = _amended(found if scale is None else found.scaled(scale), models, seeds)
     report.parent.mkdir(parents=True, exist_ok=True)
     with Store(store or DEFAULT_URL) as opened:
         records = _run(chosen, opened, LocalExecutor(workers), retry_failed=retry_failed)
@@ -76,7 +78,7 @@ def _run(study: Study, store: Store, executor: LocalExecutor, *, retry_failed: b
 
 def _amended(study: Study, models: list[str], seeds: int | None) -> Study:
     """The study with models added and the number of seeds changed; validated again as a whole."""
-    added = [ModelConfig.parse({"mixer": mixer}, "--model").model_dump() for mixer in models]
+    added = [{"mixer": ModelConfig.parse({"mixer": mixer}, "--model").mixer} for mixer in models]
     changes = {"models": [*study.model_dump()["models"], *added]} | ({"seeds": seeds} if seeds else {})
     return Study.parse(study.model_dump() | changes, study.name)
 

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from recollect.cli.choice import chosen_study
 from recollect.cli.console import out
-from recollect.cli.table import format_error
+from recollect.report.results import criterion_of
+from recollect.report.scores import format_score
 from recollect.studies import DEFAULT_URL, Record, Store
 
 
@@ -41,7 +42,7 @@ def runs_command(
 
 def _print(found: Sequence[Record], studies: Mapping[str, list[str]]) -> None:
     table = Table()
-    for column in ("id", "study", "model", "task", "seed", "status", "NMSE", "steps", "seconds"):
+    for column in ("id", "study", "model", "task", "seed", "status", "score", "steps", "seconds"):
         table.add_column(column, no_wrap=column == "id")
     for record in found:
         steps = record.metrics.get("steps")
@@ -52,7 +53,7 @@ def _print(found: Sequence[Record], studies: Mapping[str, list[str]]) -> None:
             record.task,
             str(record.seed),
             record.status,
-            format_error(record.metrics.get("nmse")),
+            _score(record),
             "" if steps is None else str(steps),
             f"{record.wall_seconds:.1f}",
         )
@@ -63,3 +64,10 @@ def _print(found: Sequence[Record], studies: Mapping[str, list[str]]) -> None:
 def _row(record: Record, studies: Mapping[str, list[str]]) -> dict[str, object]:
     shown = {"id", "model", "task", "seed", "status", "facts", "metrics", "wall_seconds", "error"}
     return {**record.model_dump(mode="json", include=shown), "studies": studies.get(record.id, [])}
+
+
+def _score(record: Record) -> str:
+    """The run's number with its name, since runs of several criteria stand together."""
+    criterion = criterion_of(record)
+    value = record.metrics.get(criterion)
+    return "" if value is None else f"{criterion.replace('_', ' ')} {format_score(value, criterion)}"

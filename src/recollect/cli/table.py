@@ -1,9 +1,9 @@
-"""The table of normalised errors, as the terminal shows it."""
+"""The tables of scores, one for each criterion, as the terminal shows them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -11,17 +11,22 @@ from rich.table import Table
 from rich.text import Text
 
 from recollect.report import Result, results
+from recollect.report.labels import distinguishing
+from recollect.report.results import SOLVED_ABOVE
+from recollect.report.scores import (
+    by_criterion,
+    format_score,
+    format_value,
+    guesses,
+    heading,
+    mean_scores,
+    mean_title,
+)
 from recollect.studies import Record
 
 _WIDTH_WITH_INTERVALS = 100
-_BORDERS = 4
-
-
-def format_error(value: float | None) -> str:
-    """Two or three significant digits, as short as possible."""
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if value >= 0.01 else f"{value:.0e}".replace("e-0", "e-")
+_CELL_BORDERS = 3
+_GUESS = "guess"
 
 
 def summary_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -33,33 +38,84 @@ def summary_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def print_summary(records: Sequence[Record], console: Console) -> None:
-    """Tasks down, models across; the best model of each task marked, marks explained below.
+    """A table for each criterion; the best model of each task marked, marks explained below.
 
-    Where not all models fit side by side, they stand below one another in several tables.
+    Tasks down and models across. Where not all models fit side by side, they stand down and the tasks
+    across if that takes fewer tables, else the models stand below one another in several tables.
     """
     found = results(records)
     with_intervals = console.width >= _WIDTH_WITH_INTERVALS
-    tasks = list(dict.fromkeys(result.task for result in found))
-    columns = {}
-    for model in dict.fromkeys(record.model for record in records):
-        by_task = {result.task: result for result in found if result.model == model}
-        columns[model] = [_cell(by_task.get(task), with_intervals) for task in tasks]
-    title = "Normalised test error (NMSE); lower is better, 1 is no better than zero"
-    room = console.width - max(map(len, ["memory", *tasks])) - _BORDERS
-    for models in _blocks({model: _width(model, cells) for model, cells in columns.items()}, room):
-        table = Table("memory", *models, title=title)
-        for column in table.columns:
-            column.no_wrap = True
-        for i, task in enumerate(tasks):
-            table.add_row(task, *(columns[model][i] for model in models))
-        console.print(table)
-        title = None
+    models = list(dict.fromkeys(record.model for record in records))
+    for part in by_criterion(found).values():
+        layout = _layout(part, models, with_intervals)
+        turned = _turned(layout, {result.task for result in part})
+        chosen = min(layout, turned, key=lambda layout: len(_blocks_of(layout, console)))
+        console.print(Text(heading(part[0].criterion), style="italic"))
+        _print(chosen, console)
     console.print(_legend(found, with_intervals), highlight=False, markup=False)
 
 
-def _width(model: str, cells: list[Text]) -> int:
+class _Layout(NamedTuple):
+    """A table: heading of the first column, names of the rows, columns by their heading."""
+
+    first: str
+    rows: list[str]
+    columns: dict[str, list[Text]]
+
+
+def _layout(found: Sequence[Result], models: Sequence[str], with_intervals: bool) -> _Layout:
+    """A column of what guessing gives where that is known, then the models.
+
+    The last row is the mean where that is a number of its own.
+    """
+    means, known = mean_scores(found), guesses(found)
+    tasks = list(dict.fromkeys(result.task for result in found))
+    columns: dict[str, list[Text]] = {}
+    if known:
+        columns[_GUESS] = [Text(format_score(known[task], found[0].criterion), style="dim") for task in tasks]
+        columns[_GUESS] += [Text("")] if means else []
+    for model in models:
+        by_task = {result.task: result for result in found if result.model == model}
+        if by_task:
+            last = [Text(format_score(means[model], "accuracy"))] if means else []
+            columns[model] = [*(_cell(by_task.get(task), with_intervals) for task in tasks), *last]
+    first = "memory" if all(result.family for result in found) else "task"
+    return _Layout(first, [*tasks, *([mean_title(found)] if means else [])], columns)
+
+
+def _turned(layout: _Layout, tasks: Set[str]) -> _Layout:
+    """Models down and tasks across, under the part of their names in which they differ."""
+    short = distinguishing([row for row in layout.rows if row in tasks])
+    columns = {
+        short.get(row, row): [cells[i] for cells in layout.columns.values()]
+        for i, row in enumerate(layout.rows)
+    }
+    return _Layout("model", list(layout.columns), columns)
+
+
+def _print(layout: _Layout, console: Console) -> None:
+    """In as many tables as the width asks for."""
+    for block in _blocks_of(layout, console):
+        table = Table(layout.first, *block)
+        for column in table.columns:
+            column.no_wrap = True
+        for i, row in enumerate(layout.rows):
+            table.add_row(row, *(layout.columns[name][i] for name in block))
+        console.print(table)
+
+
+def _blocks_of(layout: _Layout, console: Console) -> list[list[str]]:
+    """The columns of each table; guesses stand in each."""
+    fixed = [name for name in layout.columns if name == _GUESS]
+    widths = {name: _width(name, cells) for name, cells in layout.columns.items()}
+    first = max(map(cell_len, [layout.first, *layout.rows])) + _CELL_BORDERS
+    room = console.width - first - 1 - sum(widths.pop(name) for name in fixed)
+    return [fixed + block for block in _blocks(widths, room)]
+
+
+def _width(name: str, cells: Sequence[Text]) -> int:
     """What a column takes of the terminal, with its border and margins."""
-    return max(cell_len(model), *(cell.cell_len for cell in cells)) + 3
+    return max(cell_len(name), *(cell.cell_len for cell in cells)) + _CELL_BORDERS
 
 
 def _blocks(widths: Mapping[str, int], room: int) -> list[list[str]]:
@@ -83,26 +139,33 @@ def _blocks(widths: Mapping[str, int], room: int) -> list[list[str]]:
 def _cell(result: Result | None, with_interval: bool) -> Text:
     if result is None:
         return Text("")
-    if not result.has_error:
-        return Text("diverged" if result.num_diverged else "failed", style="red")
-    text = Text(format_error(result.nmse), style="bold green" if result.best else "")
+    if not result.has_value:
+        return Text(format_value(result), style="red")
+    text = Text(format_value(result), style="bold green" if result.best else "")
     if result.best:
         text.append("★")
     if result.still_improving:
         text.append("*", style="yellow")
     if result.num_diverged:
         text.append("†", style="red")
+    if result.solved:
+        text.append(f" {result.solved}", style="not bold dim")
     if with_interval and result.low is not None and result.high is not None:
-        text.append(f" ±{format_error((result.high - result.low) / 2)}", style="not bold dim")
+        half = format_score((result.high - result.low) / 2, result.criterion)
+        text.append(f" ±{half}", style="not bold dim")
     return text
 
 
 def _legend(found: Sequence[Result], with_intervals: bool) -> str:
-    lines = ["★ lowest error of its row"]
+    lines = ["★ best of its task"]
     if any(result.still_improving for result in found):
-        lines.append("* not converged: still improving when its steps ended; more would lower the error")
+        lines.append("* not converged: still improving when its steps ended; more would help")
     if any(result.num_diverged for result in found):
-        lines.append("† some runs diverged; the error is that of the last good checkpoint")
+        lines.append("† some runs diverged; the score is that of the last good checkpoint")
+    if any(result.at_least for result in found):
+        lines.append("≥ beyond the largest load that was measured")
+    if any(result.solved for result in found):
+        lines.append(f"2/3: two of three seeds reach an accuracy above {SOLVED_ABOVE:g}")
     if not with_intervals:
         return "\n".join([*lines, "Intervals are shown on a wider terminal and in the report."])
     for kind in sorted({result.interval_kind for result in found if result.interval_kind}):

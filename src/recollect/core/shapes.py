@@ -31,6 +31,13 @@ Kernel = Float[Tensor, "T D D"]
 Inputs = Float[Tensor, "B T inputs"]
 Targets = Float[Tensor, "B T outputs"]
 Mask = Bool[Tensor, "B T"]
+
+Tokens = Int64[Tensor, "B T *slots"]
+"""Tokens; several slots at one position are read together, their embeddings added."""
+
+Labels = Int64[Tensor, "B T"]
+"""A whole number at each position: the token that is asked for, or a group."""
+
 Indices = Int64[Tensor, " B"]
 
 Queries = Float[Tensor, "B T H K"]

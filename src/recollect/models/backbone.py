@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from recollect.core.errors import NotDefinedError
+from recollect.core.errors import ConfigError, NotDefinedError
 from recollect.core.mixer import Mixer, State
-from recollect.core.shapes import Inputs, Sequence, Targets
+from recollect.core.shapes import Inputs, Mask, Sequence, Tokens
 from recollect.models.channel_mixer import ChannelMixer, Norm, build_channel_mixer, build_norm
+from recollect.models.embedding import TokenEmbedding
 
 
 class Block(nn.Module):
@@ -65,7 +66,7 @@ class SequenceModel(nn.Module):
 
     Args:
         make_mixer: builds the mixer of one block; called once a block.
-        input_size: channels of the input.
+        input_size: channels of the input, or tokens of the vocabulary.
         output_size: channels of the output.
         dim: width between encoder and decoder.
         num_layers: number of blocks.
@@ -77,6 +78,11 @@ class SequenceModel(nn.Module):
         channel_mixer: second half of each block.
         expansion: hidden width of the channel mixer over `dim`.
         residual: whether each part adds its input.
+        is_tokens: whether the inputs are tokens: a table of embeddings is then the encoder.
+        tied: whether the decoder's matrix is that table.
+
+    Raises:
+        ConfigError: tokens without an encoder, or a tied decoder of another size than the vocabulary.
 
     Example:
         >>> from recollect.models import GRU
@@ -99,10 +105,13 @@ class SequenceModel(nn.Module):
         channel_mixer: ChannelMixer = "none",
         expansion: int = 2,
         residual: bool = True,
+        is_tokens: bool = False,
+        tied: bool = False,
     ) -> None:
         super().__init__()
-        self.input_size = input_size
-        self.encoder = nn.Linear(input_size, dim, bias=bias) if encoder else nn.Identity()
+        _check_tokens(is_tokens, tied, encoder, decoder, input_size, output_size)
+        self.input_size, self.is_tokens = input_size, is_tokens
+        self.encoder: Any = _encoder(input_size, dim, encoder, bias, is_tokens)
         self.blocks = nn.ModuleList(
             Block(
                 make_mixer(),
@@ -116,30 +125,37 @@ class SequenceModel(nn.Module):
         )
         self.norm = build_norm(norm, dim)
         self.decoder = nn.Linear(dim, output_size, bias=bias) if decoder else nn.Identity()
-        affine = bias and (encoder or decoder)
+        if tied:
+            self.decoder.weight = self.encoder.weight
+        affine = is_tokens or (bias and (encoder or decoder))
         self.is_lti = not affine and norm == "none" and all(block.is_lti for block in self._blocks)
         self.receptive_field = _receptive_field(self.mixers)
 
-    def forward(self, x: Inputs) -> Targets:
-        x = self.encoder(x)
+    def forward(self, x: Inputs | Tokens, asked: Mask | None = None) -> Tensor:
+        """Outputs at all positions, `(B, T, outputs)`; with a mask at those alone, `(asked, outputs)`.
+
+        The norm and the decoder then read the asked positions only, which over a large vocabulary is most of
+        the work.
+        """
+        h = self.encoder(x)
         for block in self.blocks:
-            x = block(x)
-        return self.decoder(self.norm(x))
+            h = block(h)
+        return self.decoder(self.norm(h if asked is None else h[asked]))
 
     def initial_state(self, batch_size: int) -> tuple[State, ...]:
         """The mixers' states before the first input."""
         return tuple(_streaming(mixer).initial_state(batch_size) for mixer in self.mixers)
 
     def step(
-        self, x_t: Float[Tensor, "B inputs"], state: tuple[State, ...]
+        self, x_t: Float[Tensor, "B inputs"] | Int64[Tensor, "B *slots"], state: tuple[State, ...]
     ) -> tuple[Float[Tensor, "B outputs"], tuple[State, ...]]:
         """One position; the state that came in is left as it was."""
-        x_t = self.encoder(x_t)
+        h_t = self.encoder(x_t[:, None])[:, 0]
         states = []
         for block, before in zip(self._blocks, state, strict=True):
-            x_t, after = block.step(x_t, before)
+            h_t, after = block.step(h_t, before)
             states.append(after)
-        return self.decoder(self.norm(x_t)), tuple(states)
+        return self.decoder(self.norm(h_t)), tuple(states)
 
     def state_size(self, length: int) -> int | None:
         """Scalars that `step` carries after `length` inputs; `None` where a mixer does not say."""
@@ -170,6 +186,24 @@ class SequenceModel(nn.Module):
     @property
     def _blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.blocks))
+
+
+def _encoder(input_size: int, dim: int, encoder: bool, bias: bool, is_tokens: bool) -> nn.Module:
+    if is_tokens:
+        return TokenEmbedding(input_size, dim)
+    return nn.Linear(input_size, dim, bias=bias) if encoder else nn.Identity()
+
+
+def _check_tokens(
+    is_tokens: bool, tied: bool, encoder: bool, decoder: bool, input_size: int, output_size: int
+) -> None:
+    if is_tokens and not encoder:
+        raise ConfigError("a task on tokens needs `encoder: true`: its table of embeddings.")
+    if tied and not (is_tokens and decoder and input_size == output_size):
+        raise ConfigError(
+            f"`tied` needs tokens in and out of one vocabulary and a decoder, got {input_size} inputs "
+            f"({'tokens' if is_tokens else 'channels'}) and {output_size} outputs."
+        )
 
 
 def _streaming(mixer: nn.Module) -> Any:

@@ -1,5 +1,6 @@
 """Configuration of a model: a value that says everything but the sizes of its task and the seed."""
 
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -13,7 +14,40 @@ from recollect.models.options import Factory, complete_options, options_model, t
 from recollect.models.registry import known_mixers
 
 
-class ModelConfig(Config):
+class MixerConfig(Config):
+    """A mixer by name or import path, and its options, checked and completed with its defaults."""
+
+    mixer: str
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "MixerConfig":
+        options = complete_options(mixer_factory(self.mixer), self.options, f"options of {self.mixer}")
+        object.__setattr__(self, "options", options)  # frozen for its users; this is its construction
+        return self
+
+    def make(self, dim: int) -> nn.Module:
+        """The mixer at a width.
+
+        Raises:
+            ConfigError: options that do not fit the width, or something that is no module.
+        """
+        try:
+            factory = mixer_factory(self.mixer)
+            mixer = factory(dim, **typed_options(factory, self.options, self.mixer))
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"{self.mixer} cannot be built with dim={dim} and options {self.options}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(mixer, nn.Module):
+            raise ConfigError(f"{self.mixer}: expected a torch.nn.Module, got {type(mixer).__name__}.")
+        return mixer
+
+
+class ModelConfig(MixerConfig):
     """A mixer in the backbone (`SequenceModel` says what each switch does).
 
     `options` are checked against the mixer's constructor and completed with its defaults, so that equal
@@ -22,6 +56,9 @@ class ModelConfig(Config):
     Attributes:
         mixer: a name in `MIXERS` or `LAYERS`, or the import path of a user's class, `package.module:Class`.
         options: keyword arguments of the mixer.
+        alternate: another mixer, which takes every second block beginning with the first; `num_layers` counts
+            both. A gated short convolution there is the usual company of a layer with a state.
+        tied: whether a decoder of tokens has the embeddings as its matrix.
         label: how the model is called in tables, where `title` would not do.
 
     Example:
@@ -30,8 +67,6 @@ class ModelConfig(Config):
         torch.Size([2, 5, 1])
     """
 
-    mixer: str
-    options: dict[str, JsonValue] = Field(default_factory=dict)
     dim: int = Field(default=32, ge=1)
     num_layers: int = Field(default=1, ge=1)
     encoder: bool = True
@@ -41,13 +76,9 @@ class ModelConfig(Config):
     channel_mixer: ChannelMixer = "none"
     expansion: int = Field(default=2, ge=1)
     residual: bool = True
+    alternate: MixerConfig | None = None
+    tied: bool = False
     label: str | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> "ModelConfig":
-        options = complete_options(mixer_factory(self.mixer), self.options, f"options of {self.mixer}")
-        object.__setattr__(self, "options", options)  # frozen for its users; this is its construction
-        return self
 
     @property
     def title(self) -> str:
@@ -60,42 +91,33 @@ class ModelConfig(Config):
         shown = (f"{key}={_short(value)}" for key, value in distinct.items())
         return f"{name}({', '.join(shown)})" if distinct else name
 
-    def build(self, input_size: int, output_size: int, seed: int) -> SequenceModel:
-        """The model, with parameters that depend on `seed` alone.
+    def build(
+        self, input_size: int, output_size: int, seed: int, *, is_tokens: bool = False
+    ) -> SequenceModel:
+        """The model, with parameters that depend on `seed` alone; of tokens, `input_size` is how many.
 
         Raises:
             ConfigError: sizes that do not fit, or a user's mixer that breaks the contract.
         """
         for part, size, present in (
-            ("encoder", input_size, self.encoder),
+            ("encoder", input_size, self.encoder or is_tokens),
             ("decoder", output_size, self.decoder),
         ):
             if not present and size != self.dim:
                 raise ConfigError(f"without {part} the task's {size} channels must be dim={self.dim}.")
+        mixers = [self] if self.alternate is None else [self.alternate, self]
+        blocks = cycle(mixers)
         with seeded_initialisation(seed):
             model = SequenceModel(
-                self._make_mixer,
+                lambda: next(blocks).make(self.dim),
                 input_size,
                 output_size,
-                **self.model_dump(exclude={"mixer", "options", "label"}),
+                is_tokens=is_tokens,
+                **self.model_dump(exclude={"mixer", "options", "label", "alternate"}),
             )
-            _check_shape(self.mixer, model.mixers[0], self.dim)
+            for config, mixer in zip(mixers, model.mixers, strict=False):
+                _check_shape(config.mixer, mixer, self.dim)
         return model
-
-    def _make_mixer(self) -> nn.Module:
-        try:
-            factory = mixer_factory(self.mixer)
-            mixer = factory(self.dim, **typed_options(factory, self.options, self.mixer))
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(
-                f"{self.mixer} cannot be built with dim={self.dim} and options {self.options}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        if not isinstance(mixer, nn.Module):
-            raise ConfigError(f"{self.mixer}: expected a torch.nn.Module, got {type(mixer).__name__}.")
-        return mixer
 
 
 def _short(value: JsonValue) -> JsonValue:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from recollect.models.attention import Attention
+from recollect.models.gated_conv import GatedConv
 from recollect.models.gru import GRU
 from recollect.models.lru import LRU
 from recollect.models.lstm import LSTM
@@ -24,6 +25,7 @@ MIXERS: dict[str, type[nn.Module]] = {
     "ssm": SSM,
     "lru": LRU,
     "attention": Attention,
+    "gated_conv": GatedConv,
 }
 
 LAYERS: dict[str, Callable[..., nn.Module]] = {"regression": RegressionLayer, **CATALOG}

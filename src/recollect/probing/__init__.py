@@ -1,6 +1,19 @@
-"""The memory function of a sequence map, measured; the audit of a trained model's error."""
+"""The memory of a sequence map, measured: of a trained model lag by lag, of an untrained layer pair by pair."""
 
 from recollect.probing.audit import Audit, audit
+from recollect.probing.capacity import measure_capacity
+from recollect.probing.measures import MEASURES
 from recollect.probing.projection import Projection, Projector
+from recollect.probing.smoothing import measure_smoothing
+from recollect.probing.tracking import measure_tracking
 
-__all__ = ["Audit", "Projection", "Projector", "audit"]
+__all__ = [
+    "MEASURES",
+    "Audit",
+    "Projection",
+    "Projector",
+    "audit",
+    "measure_capacity",
+    "measure_smoothing",
+    "measure_tracking",
+]

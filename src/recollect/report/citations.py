@@ -40,11 +40,21 @@ PAPERS = {
     "s4d": _arxiv("S4D: Gu, Gupta, Goel, Ré (2022)", "2206.11893"),
     "stable": _arxiv("StableSSM: Wang, Li (2024)", "2311.14495"),
     "lru": _arxiv("LRU: Orvieto et al. (2023)", "2303.06349"),
+    "gated_conv": _arxiv("BaseConv and MQAR: Arora, Eyuboglu et al. (2023)", "2312.04927"),
     "attention": _arxiv("Transformer: Vaswani et al. (2017)", "1706.03762"),
     "rope": _arxiv("RoPE: Su et al. (2021)", "2104.09864"),
     "alibi": _arxiv("ALiBi: Press, Smith, Lewis (2022)", "2108.12409"),
 }
 """By the word in a model's config that names the mixer or the choice of an option."""
+
+TASK_PAPERS = {
+    "mqar": _arxiv("Multi-query associative recall: Arora, Eyuboglu et al. (2023)", "2312.04927"),
+    "mixture": _arxiv("Recall against state size: Arora, Eyuboglu et al. (2024)", "2402.18668"),
+    "mad": _arxiv("Mechanistic architecture design: Poli et al. (2024)", "2403.17844"),
+    "text": _arxiv("Recall hits in language: Arora, Eyuboglu et al. (2023)", "2312.04927"),
+    "smoothing": _arxiv("Local linear attention: Zuo et al. (2025)", "2510.01450"),
+}
+"""By the kind of a task, or the benchmark that it belongs to."""
 
 DIM = 32
 """Width at which a named layer is built to ask for its paper."""
@@ -54,6 +64,8 @@ def citations(records: Sequence[Record]) -> list[Citation]:
     """The two papers this package joins, then those of the mixers that `records` contain."""
     words = {word for record in records for word in _words(record.config.get("model"))}
     papers = [paper for name, paper in PAPERS.items() if name in words]
+    kinds = {record.facts.get("benchmark", record.facts.get("kind")) for record in records}
+    papers += [paper for kind, paper in TASK_PAPERS.items() if kind in kinds]
     layers = [_of_layer(build(DIM)) for name, build in CATALOG.items() if name in words - set(PAPERS)]
     return list(dict.fromkeys([*ALWAYS, *papers, *(paper for paper in layers if paper is not None)]))
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from recollect.report.results import Result, learning_rate
+from recollect.report.results import Result, criterion_of, learning_rate
 from recollect.studies.record import Record
+from recollect.tasks.criteria import CRITERIA
 
 Rows = list[dict[str, Any]]
 Datasets = dict[str, Rows]
@@ -20,6 +21,11 @@ MAX_POINTS = 160
 
 SMALLEST_ERROR = 1e-7
 """Errors below are drawn here: float32 resolves no less, and a logarithmic axis has no zero."""
+
+SMALLEST_MISS = 1e-3
+"""Shares of missed answers below are drawn here: a few thousand answers resolve no less."""
+
+_OLD_CURVE = {"train_nmse": "train_loss", "validation_nmse": "validation_error"}
 
 
 def datasets(records: Sequence[Record], found: Sequence[Result]) -> Datasets:
@@ -35,8 +41,8 @@ def datasets(records: Sequence[Record], found: Sequence[Result]) -> Datasets:
         "summary": [_result_row(result) for result in found],
         "truth": truth,
         "learned": learned,
-        "curve": [row for record in shown if (row := _line(record, "curve", "step"))],
-        "position": [row for record in shown if (row := _line(record, "position", "position"))],
+        "curve": [row for record in shown if (row := _curve(record))],
+        "position": [row for record in shown if (row := _line(record, "position", "position", ("nmse",)))],
     }
 
 
@@ -57,19 +63,23 @@ def _representatives(records: Sequence[Record], found: Sequence[Result]) -> list
 
 
 def _result_row(result: Result) -> dict[str, Any]:
-    same = ("task", "model", "family", "alpha", "h95", "interval_kind", "best", "still_improving", "note")
-    numbers = ("nmse", "low", "high", "nmse_long", "learning_rate")
+    same = ("task", "model", "criterion", "family", "alpha", "h95", "interval_kind", "best")
+    numbers = ("value", "low", "high", "value_long", "guess", "learning_rate")
     return {
         **{name: getattr(result, name) for name in same},
         **{name: rounded(getattr(result, name)) for name in numbers},
-        **{f"shown_{name}": _drawable(getattr(result, name)) for name in ("nmse", "low", "high")},
+        **{f"shown_{name}": _drawable(getattr(result, name), result) for name in ("value", "low", "high")},
+        **{name: rounded(getattr(result, name)) for name in ("state_bytes", "steps_to_solve")},
+        **{name: getattr(result, name) for name in ("solved", "still_improving", "at_least", "note")},
         "seeds": result.num_seeds,
         "diverged": result.num_diverged,
     }
 
 
-def _drawable(error: float | None) -> float | None:
-    return None if error is None else rounded(max(error, SMALLEST_ERROR))
+def _drawable(score: float | None, result: Result) -> float | None:
+    if score is None or not CRITERIA[result.criterion].lower_is_better:
+        return rounded(score)
+    return rounded(max(score, SMALLEST_ERROR))
 
 
 def _memory(shown: Sequence[Record]) -> tuple[Rows, Rows]:
@@ -97,17 +107,25 @@ def _by_task(records: Iterator[Record]) -> Iterator[tuple[str, list[Record]]]:
     yield from groups.items()
 
 
-def _line(record: Record, table: str, axis: str) -> dict[str, Any]:
-    """One run's table with its columns as lists, thinned evenly; empty where the run has none."""
-    series = record.series.get(table)
-    if not series or not series[axis]:
+def _curve(record: Record) -> dict[str, Any]:
+    """Validation error and training loss at each evaluation; the first records called both NMSE."""
+    columns = {_OLD_CURVE.get(name, name): column for name, column in record.series.get("curve", {}).items()}
+    renamed = record.model_copy(update={"series": {"curve": columns}})
+    row = _line(renamed, "curve", "step", ("train_loss", "validation_error"))
+    if row and criterion_of(record) == "accuracy":
+        errors = row["validation_error"]
+        row["validation_error"] = [None if error is None else max(error, SMALLEST_MISS) for error in errors]
+    return row
+
+
+def _line(record: Record, table: str, axis: str, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of one run's table as lists, thinned evenly; empty where the run has them not."""
+    series = record.series.get(table, {})
+    if not set(names) <= set(series) or not series[axis]:
         return {}
     count = len(series[axis])
     kept = np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(int))
-    columns = {name: _numbers(record, table, name) for name in series if name != axis}
-    for name in columns:
-        if not name.endswith("_se"):
-            columns[name] = np.maximum(columns[name], SMALLEST_ERROR)
+    columns = {name: np.maximum(_numbers(record, table, name), SMALLEST_ERROR) for name in names}
     return {
         "task": record.task,
         "model": record.model,

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import altair as alt
 import vl_convert
 
+from recollect.report.chart_data import chart_data
 from recollect.report.charts import CHARTS, Comparison, specifications
-from recollect.report.datasets import Datasets, Rows, datasets
+from recollect.report.datasets import Datasets, Rows
 from recollect.report.results import results
 from recollect.studies.record import Record
 
@@ -36,13 +37,13 @@ def write_charts(
 ) -> list[Path]:
     """Write every chart to `folder`, e.g. `error_by_alpha-impulse.svg`; returns the paths.
 
-    One heat map, one chart of the errors per family, and one per task of what goes lag by lag or step by
-    step. A chart without data (no series were stored) is left out.
+    One heat map per criterion, one chart of the errors per family, and one per task of what goes lag by
+    lag, step by step or load by load. A chart without data (no series were stored) is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = results(records)
     paths: list[Path] = []
-    for name, value, spec in _with_data(datasets(records, found), Comparison.of(found)):
+    for name, value, spec in _with_data(chart_data(records, found), Comparison.of(found)):
         path = _free_path(folder, name, value, format, paths)
         path.write_bytes(_convert(spec, format))
         paths.append(path)

@@ -6,7 +6,7 @@ where its config differs from others), every pair of model and task about 5 kB o
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -18,15 +18,27 @@ from itables.javascript import generate_init_offline_itables_html
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from recollect.report.charts import CHARTS, Comparison, specifications
+from recollect.report.chart_data import chart_data
+from recollect.report.charts import CHARTS, Chart, Comparison, specifications
+from recollect.report.charts.heat_map import is_turned, widths
 from recollect.report.citations import citations
-from recollect.report.datasets import SMALLEST_ERROR, datasets
+from recollect.report.datasets import SMALLEST_ERROR, Datasets
 from recollect.report.files import VEGA_LITE_VERSION
-from recollect.report.limits import limits
+from recollect.report.limits import limits, training_lengths
 from recollect.report.results import Result, results
 from recollect.report.runs_view import distinct, run_details, runs_html
-from recollect.report.verdicts import FAILED_ABOVE, LEARNED_BELOW, verdicts
+from recollect.report.scores import (
+    by_criterion,
+    format_score,
+    format_value,
+    guesses,
+    heading,
+    mean_scores,
+    mean_title,
+)
+from recollect.report.verdicts import WORDS, verdicts
 from recollect.studies.record import Record
+from recollect.tasks.criteria import CRITERIA
 
 
 def write_html(records: Sequence[Record], path: Path, *, title: str, pending: int = 0) -> Path:
@@ -47,6 +59,8 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
     """
     found = results(records)
     comparison = Comparison.of(found)
+    data = chart_data(records, found)
+    charts = _with_data(data, comparison)
     pages = Environment(
         loader=PackageLoader("recollect.report"),
         autoescape=True,
@@ -54,23 +68,19 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters["short"] = _short
     text = pages.get_template("page.html.j2").render(
         title=title,
         facts=_facts(records, comparison, pending),
-        charts=CHARTS,
+        charts=charts,
         comparison=comparison,
+        parts=[_part(part, comparison) for part in by_criterion(found).values()],
+        inside_tasks=_inside_tasks(charts, data, comparison),
         telling_task=_telling_task(found),
-        results={(result.task, result.model): result for result in found},
-        kinds=sorted({result.interval_kind for result in found if result.interval_kind}),
-        verdicts=verdicts(found),
-        learned_below=LEARNED_BELOW,
-        failed_above=FAILED_ABOVE,
         limits=limits(records, found, pending),
         environments=distinct(record.environment for record in records),
         citations=citations(records),
         runs=Markup(runs_html(records, comparison.tasks)),
-        data=_embedded(_charts_and_data(records, found, comparison)),
+        data=_embedded(_charts_and_data(charts, data, comparison)),
         details=_embedded(run_details(records)),
         vega=_vega(),
         datatables=_datatables(),
@@ -87,14 +97,14 @@ def _facts(records: Sequence[Record], comparison: Comparison, pending: int) -> l
     statuses = [record.status for record in records]
     odd = [f"{statuses.count(status)} {status}" for status in ("diverged", "failed") if status in statuses]
     odd += [f"{pending} pending"] if pending else []
-    lengths = sorted({record.facts["length"] for record in records if "length" in record.facts})
+    lengths = ", ".join(f"T = {length}" for length in training_lengths(records))
     seconds = sum(record.wall_seconds for record in records)
     facts = [
         ("runs", ", ".join([str(len(records)), *odd])),
         ("models", str(len(comparison.models))),
         ("tasks", str(len(comparison.tasks))),
         ("seeds", str(len({record.seed for record in records}))),
-        ("training length", ", ".join(f"T = {length}" for length in lengths) or "-"),
+        *([("training length", lengths)] if lengths else []),
         ("time, all runs", str(timedelta(seconds=round(seconds)))),
     ]
     if records:
@@ -107,36 +117,68 @@ def _facts(records: Sequence[Record], comparison: Comparison, pending: int) -> l
     return facts
 
 
+def _part(found: Sequence[Result], comparison: Comparison) -> dict[str, Any]:
+    """What the page says of the results of one criterion."""
+    criterion = found[0].criterion
+    return {
+        "criterion": criterion,
+        "heading": heading(criterion),
+        "scored": comparison.criteria[criterion],
+        "place": list(comparison.criteria).index(criterion),
+        "widths": widths(comparison, criterion),
+        "is_turned": is_turned(comparison, criterion),
+        "verdicts": verdicts(found),
+        "words": WORDS.get(criterion),
+        "guesses": guesses(found),
+        "results": {(result.task, result.model): result for result in found},
+        "means": mean_scores(found),
+        "mean_title": mean_title(found),
+        "kinds": sorted({result.interval_kind for result in found if result.interval_kind}),
+        "score": lambda value: format_score(value, criterion),
+        "shown": format_value,
+    }
+
+
 def _telling_task(found: Sequence[Result]) -> str | None:
     """The task on which models differ most: the one to look into first."""
-    errors: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for result in found:
-        if result.nmse is not None and result.has_error:
-            errors.setdefault(result.task, []).append(max(result.nmse, SMALLEST_ERROR))
-    return max(errors, key=lambda task: max(errors[task]) / min(errors[task]), default=None)
+        if result.value is not None and result.has_value:
+            lower = CRITERIA[result.criterion].lower_is_better
+            score = math.log(max(result.value, SMALLEST_ERROR)) if lower else result.value
+            scores.setdefault(result.task, []).append(score)
+    return max(scores, key=lambda task: max(scores[task]) - min(scores[task]), default=None)
 
 
-def _short(error: float | None) -> str:
-    if error is None:
-        return "failed"
-    return "diverged" if math.isinf(error) else f"{error:.2g}"
+def _with_data(data: Datasets, comparison: Comparison) -> dict[str, Chart]:
+    """The charts that have something to show."""
+    return {
+        name: chart
+        for name, chart in CHARTS.items()
+        if all(data[table] for table in chart.datasets) and specifications(name, comparison)
+    }
 
 
-def _charts_and_data(
-    records: Sequence[Record], found: Sequence[Result], comparison: Comparison
-) -> dict[str, Any]:
+def _inside_tasks(charts: Mapping[str, Chart], data: Datasets, comparison: Comparison) -> list[str]:
+    """The tasks that some chart of a single task shows."""
+    tables = {table for chart in charts.values() if chart.by == "task" for table in chart.datasets}
+    tasks = {row["task"] for table in tables for row in data[table]}
+    return [task for task in comparison.tasks if task in tasks]
+
+
+def _charts_and_data(charts: Mapping[str, Chart], data: Datasets, comparison: Comparison) -> dict[str, Any]:
     """The charts' specifications and, once, the data they share."""
-    charts = {
+    drawn = {
         name: {
             "by": chart.by,
             "datasets": chart.datasets,
             "specs": list(specs.values()),
             "values": list(specs),
         }
-        for name, chart in CHARTS.items()
+        for name, chart in charts.items()
         for specs in [specifications(name, comparison)]
     }
-    return {"charts": charts, "datasets": datasets(records, found)}
+    return {"charts": drawn, "datasets": data}
 
 
 def _embedded(value: Any) -> Markup:

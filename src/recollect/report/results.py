@@ -1,27 +1,27 @@
-r"""What each model reaches on each task, and how sure that is.
+"""What each model reaches on each task, and how sure that is.
 
-The learning rate is chosen on validation data, never on the test error that is then reported. Over n
-seeds the reported value is the median, and its interval lies between two order statistics,
-
-$$P\big(x_{(r)} \le \mathrm{median} \le x_{(n+1-r)}\big) = 1 - 2^{1-n} \sum_{i<r} \binom{n}{i} ,$$
-
-for the largest r that keeps this coverage at 95 %. It assumes nothing about the distribution of the
-errors, which has two humps where some seeds find the solution and others do not. Below six seeds no
-interval reaches 95 %: it is then the whole range, and `coverage` says what that is worth.
+A score is whatever the task's criterion names: an error, an accuracy, a capacity, in its own unit. The
+learning rate is chosen on validation data, never on the test score that is then reported. Over several
+seeds the reported value is the median, with the interval of `intervals`.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
+from typing import Any
 
+from recollect.report.intervals import COVERAGE, interval_over_seeds
 from recollect.studies.record import Record
+from recollect.tasks.criteria import CRITERIA
 
 OVER_SEEDS = "over seeds"
 OVER_TEST_SEQUENCES = "over test sequences"
 
+SOLVED_ABOVE = 0.99
+"""Accuracy above which a seed has solved its task."""
+
 _FAMILIES = ("exponential", "polynomial", "impulse", "airy")
-_COVERAGE = 0.95
 _STANDARD_ERRORS = 1.96
 
 
@@ -30,46 +30,91 @@ class Result:
     """One model on one task, at the learning rate with the lowest median validation error.
 
     Attributes:
-        task, family, alpha, h95: the task.
+        task: its label.
+        facts: of the task, as its records hold them.
         model: its label.
-        learning_rate: the chosen one of `num_rates`; None where every run failed.
+        criterion: what the score is, a name in `CRITERIA`.
+        num_rates: learning rates tried; 0 where nothing was trained.
+        num_failed: runs that ended with an error, at any rate.
+        learning_rate: the chosen one; None where every run failed, or nothing was trained.
         num_seeds: runs at that rate that ended, those that diverged included.
-        nmse, low, high: median test error over these seeds and its interval. Infinite where the median
-            run has no error (it diverged before its first evaluation), None where every run failed.
+        value, low, high: median test score over these seeds and its interval, in the criterion's unit. The
+            value is infinitely bad where the median run has no score (it diverged before its first
+            evaluation), None where every run failed; the interval is None where nothing says how wide it is.
         interval_kind: `over test sequences` (one seed: 1.96 standard errors) or `over seeds`.
         coverage: probability with which the interval encloses what it is for.
-        nmse_long: median error at the longer test length; None where it is not defined.
+        value_long: median score at the longer test length; None where it is not defined.
+        success: share of the seeds that solve the task (accuracy above .99); None for other criteria.
+        steps_to_solve, seconds_to_solve: median over the seeds that solve it, None where none does.
+        num_parameters, state_bytes: of the model (median over seeds), None where not recorded.
         num_diverged: runs at that rate that diverged.
-        num_failed: runs that ended with an error, at any rate.
         still_improving: whether some run at that rate had not converged at its last step.
-        best: the lowest error of its task.
+        at_least: whether the value is a lower bound: a capacity beyond all loads that were measured.
+        best: the best score of its task, or equal to it.
         tied: not the best, but the interval overlaps that of the best: the runs cannot tell them apart.
     """
 
     task: str
-    family: str | None
-    alpha: float | None
-    h95: float | None
+    facts: dict[str, Any]
     model: str
+    criterion: str
     num_rates: int
     num_failed: int
     learning_rate: float | None = None
     num_seeds: int = 0
-    nmse: float | None = None
+    value: float | None = None
     low: float | None = None
     high: float | None = None
     interval_kind: str | None = None
     coverage: float | None = None
-    nmse_long: float | None = None
+    value_long: float | None = None
+    success: float | None = None
+    steps_to_solve: float | None = None
+    seconds_to_solve: float | None = None
+    num_parameters: float | None = None
+    state_bytes: float | None = None
     num_diverged: int = 0
     still_improving: bool = False
+    at_least: bool = False
     best: bool = False
     tied: bool = False
 
     @property
-    def has_error(self) -> bool:
+    def family(self) -> str | None:
+        """Family of the memory function, where the task has one."""
+        return self.facts.get("family")
+
+    @property
+    def alpha(self) -> float | None:
+        """Strength of the memory function, where the task has one."""
+        return self.facts.get("alpha")
+
+    @property
+    def h95(self) -> float | None:
+        """Lags that hold 95 % of the memory function's energy, where the task has one."""
+        return self.facts.get("h95")
+
+    @property
+    def guess(self) -> float | None:
+        """Score of the best guess that recalls nothing, where it is known."""
+        return self.facts.get("guess")
+
+    @property
+    def has_value(self) -> bool:
         """Whether there is a number to show."""
-        return self.nmse is not None and math.isfinite(self.nmse)
+        return self.value is not None and math.isfinite(self.value)
+
+    @property
+    def is_trained(self) -> bool:
+        """False where layers were measured as they are."""
+        return self.num_rates > 0
+
+    @property
+    def solved(self) -> str | None:
+        """`2/3` where two of three seeds solve the task; None for one seed, and for other criteria."""
+        if self.success is None or self.num_seeds < 2:
+            return None
+        return f"{round(self.success * self.num_seeds)}/{self.num_seeds}"
 
     @property
     def note(self) -> str:
@@ -81,34 +126,33 @@ class Result:
 
 
 def results(records: Iterable[Record]) -> list[Result]:
-    """By family, in a family from short to long memory, in a task from the lowest error to the highest."""
+    """By criterion and task, in a task from the best score to the worst.
+
+    Memory functions go by family, in a family from short to long memory; all other tasks in the order in
+    which they first appear.
+    """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.task, record.model), []).append(record)
-    return _compared(sorted((_result(group) for group in groups.values()), key=_place))
+    tasks = {task: place for place, task in enumerate(dict.fromkeys(task for task, _ in groups))}
+    found = [_result(group) for group in groups.values()]
+    return _compared(sorted(found, key=lambda result: _place(result, tasks[result.task])))
 
 
-def interval_over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
-    """Two order statistics around the median, and the probability with which they enclose it.
-
-    Example:
-        >>> interval_over_seeds([0.3, 0.1, 0.2])
-        (0.1, 0.3, 0.75)
-    """
-    ordered = sorted(values)
-    count = len(ordered)
-    enough = [rank for rank in range(1, count // 2 + 1) if _coverage(rank, count) >= _COVERAGE]
-    rank = max(enough, default=1)
-    return ordered[rank - 1], ordered[count - rank], _coverage(rank, count)
+def criterion_of(record: Record) -> str:
+    """What the run is scored by; the first records knew normalised errors only."""
+    return record.facts.get("criterion", "nmse")
 
 
-def _coverage(rank: int, count: int) -> float:
-    return 1 - 2 * sum(math.comb(count, i) for i in range(rank)) / 2**count
+def learning_rate(record: Record) -> float | None:
+    """The rate a run was trained with, None where nothing was trained."""
+    training = record.config["training"]
+    return None if training is None else training["learning_rate"]
 
 
-def learning_rate(record: Record) -> float:
-    """The rate a run was trained with."""
-    return record.config["training"]["learning_rate"]
+def validation_error(record: Record) -> float | None:
+    """Error of the best checkpoint on validation data; lower is better whatever the criterion."""
+    return record.metrics.get("validation_error", record.metrics.get("validation_nmse"))
 
 
 def _result(group: Sequence[Record]) -> Result:
@@ -116,85 +160,130 @@ def _result(group: Sequence[Record]) -> Result:
     ended = [record for record in group if record.status != "failed"]
     result = Result(
         task=first.task,
-        family=first.facts.get("family"),
-        alpha=first.facts.get("alpha"),
-        h95=first.facts.get("h95"),
+        facts=first.facts,
         model=first.model,
-        num_rates=len({learning_rate(record) for record in group}),
+        criterion=criterion_of(first),
+        num_rates=len({rate for record in group if (rate := learning_rate(record)) is not None}),
         num_failed=len(group) - len(ended),
     )
     if not ended:
         return result
     rate = _chosen_rate(ended)
     chosen = [record for record in ended if learning_rate(record) == rate]
-    long = [error for record in chosen if (error := record.metrics.get("nmse_long")) is not None]
-    nmse, low, high, kind, coverage = _estimate(chosen)
     return replace(
         result,
         learning_rate=rate,
         num_seeds=len(chosen),
-        nmse=nmse,
-        low=low,
-        high=high,
-        interval_kind=kind,
-        coverage=coverage,
-        nmse_long=median(long) if long else None,
+        **_estimate(chosen, result.criterion),
+        value_long=_median(chosen, f"{result.criterion}_long"),
+        success=_success(chosen, result.criterion),
+        **{name: _median(chosen, name) for name in ("steps_to_solve", "seconds_to_solve")},
+        **{name: _median(chosen, name) for name in ("num_parameters", "state_bytes")},
         num_diverged=sum(record.status == "diverged" for record in chosen),
         still_improving=any(record.metrics.get("still_improving") for record in chosen),
+        at_least=_is_bound(chosen),
     )
 
 
-def _chosen_rate(ended: Sequence[Record]) -> float:
+def _chosen_rate(ended: Sequence[Record]) -> float | None:
     """Lowest median validation error; of equal ones the smallest rate, the safer of the two."""
     errors: dict[float, list[float]] = {}
     for record in ended:
-        errors.setdefault(learning_rate(record), []).append(_error(record, "validation_nmse"))
-    return min(sorted(errors), key=lambda rate: median(errors[rate]))
+        rate, error = learning_rate(record), validation_error(record)
+        if rate is not None:
+            errors.setdefault(rate, []).append(math.inf if error is None or math.isnan(error) else error)
+    return min(sorted(errors), key=lambda rate: median(errors[rate]), default=None)
 
 
-def _estimate(chosen: Sequence[Record]) -> tuple[float, float, float, str, float]:
-    errors = [_error(record, "nmse") for record in chosen]
-    if len(errors) > 1:
-        low, high, coverage = interval_over_seeds(errors)
-        return median(errors), low, high, OVER_SEEDS, coverage
-    spread = _STANDARD_ERRORS * (chosen[0].metrics.get("nmse_se") or 0.0)
-    return errors[0], max(errors[0] - spread, 0.0), errors[0] + spread, OVER_TEST_SEQUENCES, _COVERAGE
+def _estimate(chosen: Sequence[Record], criterion: str) -> dict[str, Any]:
+    """Value and interval, as fields of a result."""
+    scores = [_score(record, criterion) for record in chosen]
+    if len(scores) > 1:
+        low, high, coverage = interval_over_seeds(scores)
+        return _fields(median(scores), low, high, OVER_SEEDS, coverage)
+    standard_error = chosen[0].metrics.get(f"{criterion}_se")
+    if standard_error is None or not math.isfinite(scores[0]):
+        return _fields(scores[0], None, None, None, None)
+    spread = _STANDARD_ERRORS * standard_error
+    low, high = max(scores[0] - spread, 0.0), scores[0] + spread
+    high = min(high, 1.0) if criterion == "accuracy" else high
+    return _fields(scores[0], low, high, OVER_TEST_SEQUENCES, COVERAGE)
 
 
-def _error(record: Record, metric: str) -> float:
-    """The metric; a run without one counts as infinitely bad, so that it cannot help its model."""
-    error = record.metrics.get(metric)
-    return math.inf if error is None or math.isnan(error) else error
+def _fields(
+    value: float, low: float | None, high: float | None, kind: str | None, coverage: float | None
+) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "interval_kind": kind, "coverage": coverage}
+
+
+def _score(record: Record, criterion: str) -> float:
+    """The run's score; a run without one counts as infinitely bad, so that it cannot help its model."""
+    score = record.metrics.get(criterion)
+    if score is None or math.isnan(score):
+        return math.inf if CRITERIA[criterion].lower_is_better else -math.inf
+    return score
+
+
+def _success(chosen: Sequence[Record], criterion: str) -> float | None:
+    if criterion != "accuracy":
+        return None
+    return fmean(_score(record, criterion) > SOLVED_ABOVE for record in chosen)
+
+
+def _median(chosen: Sequence[Record], metric: str) -> float | None:
+    """Over the runs that have the metric."""
+    values = [value for record in chosen if (value := record.metrics.get(metric)) is not None]
+    return median(values) if values else None
+
+
+def _is_bound(chosen: Sequence[Record]) -> bool:
+    """Whether the median run had not reached its limit; those that had not stand above all others."""
+    censored = sum(bool(record.metrics.get("capacity_censored")) for record in chosen)
+    return 2 * censored >= len(chosen)
 
 
 def _compared(found: Sequence[Result]) -> list[Result]:
-    """With `best` and `tied`; `found` goes by task, the lowest error first."""
+    """With `best` and `tied`; `found` goes by task, the best score first."""
     winners: dict[str, Result] = {}
     for result in found:
-        if result.has_error:
+        if result.has_value:
             winners.setdefault(result.task, result)
     return [
-        replace(result, best=result is winner, tied=result is not winner and _overlaps(result, winner))
+        replace(result, best=best, tied=not best and _overlaps(result, winner))
         for result in found
         for winner in [winners.get(result.task)]
+        for best in [winner is not None and result.value == winner.value]
     ]
 
 
 def _overlaps(result: Result, winner: Result | None) -> bool:
-    if winner is None or result.low is None or winner.high is None:
+    if (
+        winner is None
+        or result.low is None
+        or result.high is None
+        or winner.low is None
+        or winner.high is None
+    ):
         return False
-    return result.low <= winner.high
+    return result.low <= winner.high and winner.low <= result.high
 
 
-def _place(result: Result) -> tuple[object, ...]:
-    """The four families of the paper first, others by name; then growing memory; then the error."""
+def _place(result: Result, appearance: int) -> tuple[object, ...]:
+    """Criteria in their order; the paper's four families first, others by name; growing memory; the score."""
     known = result.family in _FAMILIES
     return (
+        list(CRITERIA).index(result.criterion),
         _FAMILIES.index(result.family) if known and result.family else len(_FAMILIES),
         result.family or "",
         math.inf if result.h95 is None else result.h95,
         math.inf if result.alpha is None else result.alpha,
-        result.task,
-        math.inf if result.nmse is None else result.nmse,
+        appearance,
+        _badness(result),
         result.model,
     )
+
+
+def _badness(result: Result) -> float:
+    if result.value is None:
+        return math.inf
+    return result.value if CRITERIA[result.criterion].lower_is_better else -result.value

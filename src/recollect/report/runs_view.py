@@ -21,22 +21,33 @@ _COLUMNS = {
     "status": "status",
     "learning_rate": "learning rate",
     "nmse": "NMSE",
-    "nmse_se": "± SE",
+    "nmse_se": "NMSE ± SE",
     "nmse_long": "NMSE, longer",
-    "validation_nmse": "validation",
+    "accuracy": "accuracy",
+    "accuracy_se": "accuracy ± SE",
+    "cross_entropy": "cross-entropy",
+    "cross_entropy_se": "cross-entropy ± SE",
+    "capacity": "capacity",
+    "accuracy_at_1": "accuracy at load 1",
+    "squared_error_at_1": "error at load 1",
+    "tracking_error": "tracking error",
+    "smoothing_error": "smoothing error",
+    "bias_squared": "bias²",
+    "variance": "variance",
+    "validation_error": "validation error",
     "linear_error": "linear error",
     "nonlinear_remainder": "nonlinear",
     "steps": "steps",
     "train_seconds": "seconds",
+    "steps_to_solve": "steps to solve",
+    "seconds_to_solve": "seconds to solve",
     "num_parameters": "parameters",
     "state_size": "state",
+    "state_bytes": "state, bytes",
     "still_improving": "converged",
 }
-_NUMBERS = [
-    place
-    for place, name in enumerate(_COLUMNS)
-    if name not in ("id", "task", "model", "status", "still_improving")
-]
+_ALWAYS = ("id", "task", "model", "seed", "status")
+_TEXTS = ("id", "task", "model", "status", "still_improving")
 _SHORT_ID = 10
 
 # Missing numbers sort after all others: comparisons with NaN have no order.
@@ -54,9 +65,15 @@ _OPENER = JavascriptFunction(
 
 
 def runs_html(records: Sequence[Record], tasks: list[str]) -> str:
-    """The table, with DataTables' own escaping; `tasks` gives the order in which tasks sort."""
-    rows = [_cells(run_row(record)) for record in records]
-    table = pd.DataFrame(rows, columns=list(_COLUMNS.values()))
+    """The table, with DataTables' own escaping; `tasks` gives the order in which tasks sort.
+
+    A column that no run has a value for is left out.
+    """
+    rows = [run_row(record) for record in records]
+    names = [name for name in _COLUMNS if name in _ALWAYS or any(row[name] is not None for row in rows)]
+    cells = [[_cell(row, name) for name in names] for row in rows]
+    numbers = [place for place, name in enumerate(names) if name not in _TEXTS]
+    table = pd.DataFrame(cells, columns=[_COLUMNS[name] for name in names])
     table["task"] = pd.Categorical(table["task"], categories=tasks)
     return itables.to_html_datatable(
         table,
@@ -69,7 +86,7 @@ def runs_html(records: Sequence[Record], tasks: list[str]) -> str:
         text_in_header_can_be_selected=False,
         columnDefs=[
             {"targets": 0, "render": _OPENER},
-            {"targets": _NUMBERS, "render": _NUMBER, "className": "dt-right"},
+            {"targets": numbers, "render": _NUMBER, "className": "dt-right"},
         ],
         classes="display compact nowrap",
         style="width:100%",
@@ -104,16 +121,15 @@ def distinct(values: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({json.dumps(value, sort_keys=True): value for value in values}.values())
 
 
-def _cells(row: dict[str, Any]) -> list[Any]:
-    """The values shown: a float for every number, since a missing one is NaN."""
-    texts = {
-        "id": row["id"][:_SHORT_ID],
-        "still_improving": {True: "no", False: "yes", None: ""}[row["still_improving"]],
-    }
-    return [
-        _float(row[name]) if place in _NUMBERS else texts.get(name, row[name])
-        for place, name in enumerate(_COLUMNS)
-    ]
+def _cell(row: dict[str, Any], name: str) -> Any:
+    """The value shown: a float for every number, since a missing one is NaN."""
+    match name:
+        case "id":
+            return row["id"][:_SHORT_ID]
+        case "still_improving":
+            return {True: "no", False: "yes", None: ""}[row[name]]
+        case _:
+            return row[name] if name in _TEXTS else _float(row[name])
 
 
 def _float(value: float | None) -> float:

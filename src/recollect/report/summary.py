@@ -5,40 +5,48 @@ from collections.abc import Sequence
 import pandas as pd
 
 from recollect.report.results import results
+from recollect.report.runs import FACTS
 from recollect.studies.record import Record
 
 _TYPES = {
-    "model": "string",
-    "task": "string",
-    "family": "string",
-    "alpha": "float64",
-    "h95": "float64",
+    "criterion": "string",
     "learning_rate": "float64",
     "num_rates": "int64",
     "num_seeds": "int64",
-    "nmse": "float64",
+    "value": "float64",
     "low": "float64",
     "high": "float64",
     "interval_kind": "string",
     "coverage": "float64",
-    "nmse_long": "float64",
+    "value_long": "float64",
+    "success": "float64",
+    "steps_to_solve": "float64",
+    "seconds_to_solve": "float64",
+    "num_parameters": "float64",
+    "state_bytes": "float64",
     "num_diverged": "int64",
     "num_failed": "int64",
     "still_improving": "bool",
+    "at_least": "bool",
     "best": "bool",
     "tied": "bool",
 }
 
 
 def summarise(records: Sequence[Record]) -> pd.DataFrame:
-    """One row per model and task; the columns are the fields of `Result`, missing where they are None.
+    """One row per model and task: the facts of the task, then the fields of `Result`, missing where None.
 
-    Rows go by family, in a family from short to long memory, in a task from the lowest error up.
+    `value`, `low` and `high` are in the unit of the row's `criterion`. Rows go as those of `results`.
 
     Example:
         >>> len(summarise([]))
         0
     """
-    return pd.DataFrame(
-        [[getattr(result, name) for name in _TYPES] for result in results(records)], columns=list(_TYPES)
-    ).astype(_TYPES)
+    types = {"model": "string", "task": "string", **FACTS, **_TYPES}
+    rows = [
+        [result.model, result.task]
+        + [result.facts.get(name) for name in FACTS]
+        + [getattr(result, name) for name in _TYPES]
+        for result in results(records)
+    ]
+    return pd.DataFrame(rows, columns=list(types)).astype(types)

@@ -11,6 +11,14 @@ STUDIES = {
     "quick": "quick.yaml",
     "standard": "standard.yaml",
     "paper": "paper.yaml",
+    "capacity": "capacity.yaml",
+    "one-layer": "one-layer.yaml",
+    "capacity-vs-length": "capacity-vs-length.yaml",
+    "recall-frontier": "recall-frontier.yaml",
+    "mqar-a": "mqar-a.yaml",
+    "mad": "mad.yaml",
+    "tracking": "tracking.yaml",
+    "smoothing": "smoothing.yaml",
 }
 
 

@@ -5,12 +5,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from recollect.core import ConfigError, RecollectError
+from recollect.studies.execute import untrained_layer
 from recollect.studies.executor import Activity, Executor
 from recollect.studies.record import Record
 from recollect.studies.run import Run
 from recollect.studies.store import Store
 from recollect.studies.study import Study
-from recollect.tasks import SPLITS
+from recollect.tasks import SPLITS, UntrainedTask
 from recollect.training import resolve_device
 
 
@@ -44,16 +45,26 @@ def check(runs: Sequence[Run]) -> None:
     Raises:
         ConfigError: names the run and what is wrong with it.
     """
-    pairs = {(run.task.digest(), run.model.digest(), run.training.digest()): run for run in runs}
-    for run in pairs.values():
+    distinct = {run.model_copy(update={"seed": 0}).id: run for run in runs}
+    for run in distinct.values():
         try:
-            resolve_device(run.training)
-            examples = [run.task.batch(0, split, 0, 2) for split in SPLITS]
-            model = run.model.build(run.task.input_size, run.task.output_size, seed=0)
-            if not run.source:  # A user's mixer may do anything: it is run in a worker only.
-                model(examples[0].inputs)
+            _try(run)
         except RecollectError as error:
             raise ConfigError(f"{run.model.title} on {run.task.label}: {error}") from error
+
+
+def _try(run: Run) -> None:
+    task = run.task
+    if isinstance(task, UntrainedTask):
+        untrained_layer(run, task)
+        return
+    assert run.training is not None
+    resolve_device(run.training)
+    for setting in task.test_tasks():
+        examples = [setting.batch(0, split, 0, 2) for split in SPLITS]
+        model = run.model.build(task.input_size, task.output_size, seed=0, is_tokens=task.is_tokens)
+        if not run.source:  # A user's mixer may do anything: it is run in a worker only.
+            model(examples[0].inputs)
 
 
 def run_study(

@@ -7,20 +7,29 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
+import torch
+
 from recollect.core import ConfigError, derive_seed, seeded_initialisation, source_hash
-from recollect.memory import effective_taps, energy_horizon
+from recollect.models import measured_state_bytes
+from recollect.probing import MEASURES
+from recollect.regression import RegressionLayer
 from recollect.studies.environment import environment, peak_memory_bytes
 from recollect.studies.record import Record, Status
 from recollect.studies.run import Run
-from recollect.training import Metrics, Series, Trained, assess, train
+from recollect.tasks import Task, UntrainedTask
+from recollect.tasks.tokens import label_kind
+from recollect.training import SOLVED_BELOW, Metrics, Series, Trained, assess, train
 from recollect.training.trainer import Progress
 
 
 def execute(run: Run, on_progress: Progress = lambda step, error: None) -> Record:
-    """Build, train and assess; a record of status `failed` with the traceback if any of it raises."""
+    """Build, train and assess (or measure untrained); what raises gives a record of status `failed`."""
     started = time.perf_counter()
     try:
-        status, metrics, series = _train_and_assess(run, on_progress)
+        if isinstance(run.task, UntrainedTask):
+            status, metrics, series = _measure(run, run.task, on_progress)
+        else:
+            status, metrics, series = _train_and_assess(run, run.task, on_progress)
         error = None
     except Exception:
         status, metrics, series, error = "failed", {}, {}, traceback.format_exc()
@@ -42,7 +51,7 @@ def make_record(
         task=run.task.label,
         seed=run.seed,
         status=status,
-        facts=_facts(run),
+        facts={**run.task.facts(), "criterion": run.task.criterion},
         config=run.model_dump(mode="json"),
         metrics=metrics,
         series=series,
@@ -54,42 +63,66 @@ def make_record(
     )
 
 
-def _train_and_assess(run: Run, on_progress: Progress) -> tuple[Status, Metrics, Series]:
-    task, config = run.task, run.training
-    model = run.model.build(task.input_size, task.output_size, seed=derive_seed(run.seed, "model"))
-    if run.source and source_hash(run.model.mixer) != run.source:
-        raise ConfigError(f"the source of {run.model.mixer} changed while the study ran; run it again.")
+def _train_and_assess(run: Run, task: Task, on_progress: Progress) -> tuple[Status, Metrics, Series]:
+    assert run.training is not None
+    config, seed = run.training, derive_seed(run.seed, "data")
+    model = run.model.build(
+        task.input_size, task.output_size, derive_seed(run.seed, "model"), is_tokens=task.is_tokens
+    )
+    _check_source(run)
     # A user's module may draw (dropout) while it trains: those draws belong to the run's seed too.
     with seeded_initialisation(derive_seed(run.seed, "training")):
-        trained = train(model, task, config, derive_seed(run.seed, "data"), on_progress)
+        trained = train(model, task, config, seed, on_progress)
+    solved = trained.curve.reached(SOLVED_BELOW)
     metrics: Metrics = {
-        "validation_nmse": trained.validation_nmse,
+        "validation_error": trained.validation_error,
         "steps": trained.steps,
         "train_seconds": trained.seconds,
+        "steps_to_solve": solved and solved[0],
+        "seconds_to_solve": solved and solved[1],
         "still_improving": trained.still_improving,
         "num_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "state_size": model.state_size(task.length),
+        "state_bytes": measured_state_bytes(model, task.length),
         "receptive_field": model.receptive_field,
     }
     series: Series = {"curve": _curve(trained)}
-    if trained.validation_nmse is not None:
-        measured, measured_series = assess(model, task, config, derive_seed(run.seed, "data"))
+    if trained.validation_error is not None:
+        measured, measured_series = assess(model, task, config, seed)
         metrics, series = metrics | measured, series | measured_series
     return trained.status, metrics, series
+
+
+def _measure(run: Run, task: UntrainedTask, on_progress: Progress) -> tuple[Status, Metrics, Series]:
+    """An untrained layer's own regression on the associations of a task, in float64."""
+    layer = untrained_layer(run, task)
+    _check_source(run)
+    with torch.no_grad():
+        metrics, series = MEASURES[label_kind(task)](layer, task, derive_seed(run.seed, "data"), on_progress)
+    return "done", {"state_size": layer.state_size(1)} | metrics, series
+
+
+def untrained_layer(run: Run, task: UntrainedTask) -> RegressionLayer:
+    """The layer of a run, at the width that the task's keys ask for.
+
+    Raises:
+        ConfigError: a mixer that solves no regression.
+    """
+    with seeded_initialisation(derive_seed(run.seed, "model")):
+        layer = run.model.make(task.dim)
+    if not isinstance(layer, RegressionLayer):
+        raise ConfigError(
+            f"{run.model.title}: the task {task.label} gives associations to a regression layer; "
+            f"`recollect list layers` shows those, and {run.model.mixer} is none."
+        )
+    return layer.double().eval()
+
+
+def _check_source(run: Run) -> None:
+    if run.source and source_hash(run.model.mixer) != run.source:
+        raise ConfigError(f"the source of {run.model.mixer} changed while the study ran; run it again.")
 
 
 def _curve(trained: Trained) -> dict[str, list[Any]]:
     columns = dataclasses.asdict(trained.curve)
     return {name: [v if math.isfinite(v) else None for v in values] for name, values in columns.items()}
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    taps = run.task.taps()
-    return {
-        "family": run.task.memory.family,
-        "alpha": getattr(run.task.memory, "alpha", None),
-        "length": run.task.length,
-        "h50": energy_horizon(taps, 0.5),
-        "h95": energy_horizon(taps, 0.95),
-        "effective_taps": effective_taps(taps),
-    }

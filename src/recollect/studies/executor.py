@@ -11,7 +11,7 @@ from recollect.studies.run import Run
 
 @dataclass(frozen=True)
 class Activity:
-    """What one worker is doing: `error` is the best validation NMSE so far."""
+    """What one worker is doing: `error` is the best validation error so far."""
 
     worker: int
     run: Run

@@ -1,26 +1,31 @@
 """Sweeps in a study file: a list of strengths stands for one task each."""
 
 from itertools import product
-from typing import Any
+from typing import Any, get_origin
 
-from recollect.core import ConfigError
+from recollect.core import Config, ConfigError
 from recollect.memory import from_horizon
+from recollect.tasks import TASKS
 
 _SWEPT = ("alpha", "h95")
 
 
 def expand_task(task: Any) -> list[Any]:
-    """Tasks for every `memory.alpha` or `memory.h95` and every `length` that is given as a list.
+    """Tasks for every value of a field that is given as a list where one value belongs.
 
-    `h95: 12` sets alpha so that 95 % of rho's energy lies in the first 12 lags of the task's length.
+    Of a functional task these are `memory.alpha` or `memory.h95`, and `length`; of the others every field
+    that holds one value. Two lists make all pairs. `h95: 12` sets alpha so that 95 % of rho's energy lies
+    in the first 12 lags of the task's length.
 
     Example:
         >>> tasks = expand_task({"memory": {"family": "impulse", "alpha": [2, 4]}, "length": 8})
         >>> [task["memory"]["alpha"] for task in tasks]
         [2, 4]
     """
-    if not isinstance(task, dict) or not isinstance(task.get("memory"), dict):
+    if not isinstance(task, dict):
         return [task]
+    if not isinstance(task.get("memory"), dict):
+        return _all_pairs(task)
     memory = task["memory"]
     if all(name in memory for name in _SWEPT):
         raise ConfigError(f"memory {memory}: give `alpha` or `h95`, not both.")
@@ -29,6 +34,25 @@ def expand_task(task: Any) -> list[Any]:
     ]
     lengths = _listed(task["length"]) if "length" in task else [None]
     return [_one_task(task, strength, length) for length, strength in product(lengths, axes[0])]
+
+
+def _all_pairs(task: dict[str, Any]) -> list[Any]:
+    """One task for each combination of the listed values; unknown kinds are left for the parser to refuse."""
+    known = TASKS.get(task.get("kind", ""))
+    if known is None:
+        return [task]
+    swept = [
+        name
+        for name, value in task.items()
+        if isinstance(value, list) and name in known.model_fields and not _holds_many(known, name)
+    ]
+    return [
+        task | dict(zip(swept, values, strict=True)) for values in product(*(task[name] for name in swept))
+    ]
+
+
+def _holds_many(task: type[Config], name: str) -> bool:
+    return get_origin(task.model_fields[name].annotation) is tuple
 
 
 def _one_task(task: dict[str, Any], strength: tuple[str | None, Any], length: Any) -> dict[str, Any]:

@@ -15,18 +15,22 @@ class Record(Config):
         id: hash of the run's config, the results version and, for a user's module, its source.
         model: the model's label in tables and charts.
         task: the task's label, e.g. `impulse(alpha=16)`.
-        facts: of the task: `family`, `alpha`, `length`, `h50`, `h95`, `effective_taps`.
+        facts: what the task is sorted by: `kind`, `criterion` (the metric that is its score), and its own,
+            such as `family`, `alpha`, `h95`, or `length`, `num_pairs`, `guess`.
         status: `done`; `diverged` (NaN or Inf: the metrics are the last good ones); `failed` (see `error`).
-        config: the run's full config.
-        metrics: `nmse` and `nmse_se` (test error over target power and its Monte-Carlo standard error),
-            `nmse_long`, `nmse_long_se`, `long_length` (at a multiple of the training length; None where
-            not defined), `validation_nmse`, the audit's shares of the target power `linear_error`,
-            `nonlinear_remainder`, `bias` (they add up to the error), `steps`, `train_seconds`,
-            `still_improving` (the run had not converged at its last step), `num_parameters`,
-            `state_size`, `receptive_field`.
-        series: columns by table: `curve` (`step`, `train_nmse`, `validation_nmse`), `position`
-            (`position`, `nmse`, `nmse_se`), `lag` (`lag`, `true`, `learned`, `learned_se`, `missed`:
-            share of the target power lost at that lag).
+        config: the run's full config; its `training` is None where nothing was trained.
+        metrics: the score under the criterion's name, its Monte-Carlo standard error under `<name>_se`.
+            Of training: `validation_error` (NMSE, 1 - accuracy, or nats), `steps`, `train_seconds`,
+            `steps_to_solve` and `seconds_to_solve` (None: never below 0.01), `still_improving` (the run had
+            not converged at its last step), `num_parameters`, `state_size` (scalars, as the mixers say),
+            `state_bytes` (measured), `receptive_field`. Of a functional task also `nmse_long`,
+            `nmse_long_se`, `long_length` (at a multiple of the training length) and the audit's shares of
+            the target power `linear_error`, `nonlinear_remainder`, `bias`, which add up to the error.
+        series: columns by table. `curve` (`step`, `seconds`, `train_loss`, `validation_error`);
+            `position` (`position`, `nmse`, `nmse_se`) and `lag` (`lag`, `true`, `learned`, `learned_se`,
+            `missed`: share of the target power lost at that lag) of a functional task; `setting` (`label`,
+            `length`, `num_pairs`, `guess`, `score`, `score_se`, `count`) and `group` (`by`, `group`,
+            `score`, `score_se`, `count`) of the others; of untrained layers what their task measures.
         environment: versions, hardware, platform.
         error: traceback of a failed run.
     """

@@ -7,7 +7,7 @@ from pydantic import NonNegativeInt, model_validator
 
 from recollect.core import Config, source_hash
 from recollect.models import ModelConfig
-from recollect.tasks import FunctionalTask
+from recollect.tasks import AnyTask, UntrainedTask
 from recollect.training import TrainingConfig
 
 RESULTS_VERSION = 1
@@ -15,9 +15,10 @@ RESULTS_VERSION = 1
 
 
 class Run(Config):
-    """One training run.
+    """One model on one task: trained, or as it is.
 
     Attributes:
+        training: None for a task that gives its associations to an untrained layer.
         source: hash of the source of a user's mixer, taken when the run is made; empty for ours.
 
     Example:
@@ -27,11 +28,18 @@ class Run(Config):
         False
     """
 
-    task: FunctionalTask
+    task: AnyTask
     model: ModelConfig
-    training: TrainingConfig
+    training: TrainingConfig | None = None
     seed: NonNegativeInt
     source: str = ""
+
+    @model_validator(mode="after")
+    def _trained_if_the_task_asks(self) -> Self:
+        if self.task.is_trained != (self.training is not None):
+            asks = "needs `training`" if self.task.is_trained else "is for untrained layers: no `training`"
+            raise ValueError(f"the task {self.task.label} {asks}")
+        return self
 
     @model_validator(mode="after")
     def _hash_source(self) -> Self:
@@ -47,8 +55,19 @@ class Run(Config):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def num_steps(self) -> int:
+        """What progress counts: training steps at most, or chunks of an untrained task."""
+        if isinstance(self.task, UntrainedTask):
+            return self.task.steps
+        assert self.training is not None
+        return self.training.steps
+
+    @property
     def cost(self) -> float:
-        """Positions that training reads at most: what runs are ordered and progress is weighted by."""
+        """Positions read at most: what runs are ordered and progress is weighted by."""
+        if isinstance(self.task, UntrainedTask):
+            return self.task.cost
+        assert self.training is not None
         return float(
             self.training.steps * self.training.batch_size * self.task.length * self.model.num_layers
         )

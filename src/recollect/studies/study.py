@@ -1,17 +1,17 @@
 """A study: the tasks, models, training and seeds whose product is a list of runs."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from recollect.core import Config, ConfigError, source_hash, suggestion
+from recollect.core import Config, ConfigError, lookup, source_hash, suggestion
 from recollect.models import ModelConfig
 from recollect.studies.expansion import expand_task
 from recollect.studies.run import Run
-from recollect.tasks import FunctionalTask
+from recollect.tasks import AnyTask
 from recollect.training import TrainingConfig
 
 Entries = TypeVar("Entries", bound=Sized)
@@ -31,12 +31,17 @@ class Study(Config):
         name: shown in the store and the report.
         description: one or two sentences for the reader of the report.
         tasks: in a file, `memory.alpha`, `memory.h95` and `length` may be lists (one task each).
+        backbone: fields of `recollect.models.ModelConfig` that all models share; a model's own hold.
         models: see `recollect.models.ModelConfig`.
         training: what all models share.
-        tuned: changes to `training` for single models, by their title.
+        tuned: changes to `training` for single tasks, by their label, and single models, by their title;
+            where both say something, the model's holds.
         learning_rates: a grid; every model is trained at each of them with the same budget, and the rate
             with the best validation error is the one reported. Empty: the rates of `training` and `tuned`.
         seeds: number of seeds; a seed decides initialisation and data.
+        scales: changes to all of these by name, for `recollect run STUDY --scale NAME`. For `tasks` and
+            `models` a mapping changes each of them and a list takes their place; `training` and `backbone`
+            are merged.
 
     Example:
         >>> study = Study.parse({
@@ -51,12 +56,14 @@ class Study(Config):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     description: str = ""
-    tasks: Annotated[tuple[FunctionalTask, ...], AfterValidator(_not_empty)]
+    tasks: Annotated[tuple[AnyTask, ...], AfterValidator(_not_empty)]
+    backbone: dict[str, Any] = Field(default_factory=dict)
     models: Annotated[tuple[ModelConfig, ...], AfterValidator(_not_empty)]
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     tuned: dict[str, dict[str, Any]] = Field(default_factory=dict)
     learning_rates: tuple[PositiveFloat, ...] = ()
     seeds: PositiveInt = 1
+    scales: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -65,30 +72,61 @@ class Study(Config):
             return data | {"tasks": [task for given in data["tasks"] for task in expand_task(given)]}
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _share_the_backbone(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("models"), (list, tuple)):
+            return data
+        shared = data.get("backbone", {})
+        can_share = isinstance(shared, dict)
+        models = [
+            shared | model if can_share and isinstance(model, dict) else model for model in data["models"]
+        ]
+        return data | {"models": models}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         titles = [model.title for model in self.models]
         repeated = sorted({title for title in titles if titles.count(title) > 1})
         if repeated:
             raise ValueError(f"several models are titled {', '.join(repeated)}; give each its own `label`")
-        for title in self.tuned:
-            if title not in titles:
-                hint = suggestion(title, titles) or f"; titles: {', '.join(titles)}"
-                raise ValueError(f"`tuned` names {title!r}, which is no model of this study{hint}")
         labels = [task.label for task in self.tasks]
+        for name in self.tuned:
+            if name not in (known := [*titles, *labels]):
+                hint = suggestion(name, known) or f"; there are {', '.join(known)}"
+                raise ValueError(f"`tuned` names {name!r}, which is no model or task of this study{hint}")
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:
             raise ValueError(f"several tasks are {', '.join(repeated)}; leave one of each")
-        for model in self.models:
-            self.training_of(model)
-            if self.learning_rates and "learning_rate" in self.tuned.get(model.title, {}):
-                raise ValueError(f"`learning_rates` and a tuned rate of {model.title!r} exclude each other")
+        for name in self.scales:
+            self.scaled(name)
+        for name, changes in self.tuned.items():
+            TrainingConfig.parse(self.training.model_dump() | changes, f"tuned.{name}")
+            if self.learning_rates and "learning_rate" in changes:
+                raise ValueError(f"`learning_rates` and a tuned rate of {name!r} exclude each other")
         return self
 
-    def training_of(self, model: ModelConfig) -> TrainingConfig:
-        """The shared training config with the model's own changes."""
-        changes = self.tuned.get(model.title, {})
+    def training_of(self, task: AnyTask, model: ModelConfig) -> TrainingConfig:
+        """The shared training config with the task's and the model's own changes."""
+        changes = self.tuned.get(task.label, {}) | self.tuned.get(model.title, {})
         return TrainingConfig.parse(self.training.model_dump() | changes, f"tuned.{model.title}")
+
+    def scaled(self, name: str) -> "Study":
+        """The study `NAME-scale` with the changes of one of its scales.
+
+        Raises:
+            ConfigError: no such scale, or changes that cannot be made.
+        """
+        changes = lookup(self.scales, name, f"scale of {self.name}") | {"name": f"{self.name}-{name}"}
+        own = self.model_dump(mode="json", exclude={"scales"})
+        if "models" not in changes:
+            own["models"] = _merged(own["models"], changes.get("backbone", {}))
+        # `tuned` speaks of models and tasks that a scale may not have, so it is replaced as a whole.
+        merged = {
+            field: change if field == "tuned" else _merged(own.get(field), change)
+            for field, change in changes.items()
+        }
+        return Study.parse(own | merged, f"scales.{name}")
 
     def runs(self) -> list[Run]:
         """All runs, tasks outermost, each once."""
@@ -98,14 +136,28 @@ class Study(Config):
             Run(task=task, model=model, training=training, seed=seed, source=sources[model.mixer])
             for task in self.tasks
             for model in self.models
-            for training in self._rates(model)
+            for training in self._trainings(task, model)
             for seed in range(self.seeds)
         ]
         return list({run.id: run for run in runs}.values())
 
-    def _rates(self, model: ModelConfig) -> list[TrainingConfig]:
-        base = self.training_of(model)
+    def _trainings(self, task: AnyTask, model: ModelConfig) -> Sequence[TrainingConfig | None]:
+        """How a model is trained on a task: at each rate; nothing for a task of untrained layers."""
+        if not task.is_trained:
+            return [None]
+        base = self.training_of(task, model)
+        examples = getattr(task, "training_examples", None)
+        base = base if examples is None else base.model_copy(update={"examples": examples})
         return [base.model_copy(update={"learning_rate": rate}) for rate in self.learning_rates] or [base]
+
+
+def _merged(own: Any, change: Any) -> Any:
+    """A mapping changes a mapping, or each entry of a list; anything else takes its place."""
+    if isinstance(change, dict) and isinstance(own, dict):
+        return own | change
+    if isinstance(change, dict) and isinstance(own, list):
+        return [entry | change for entry in own]
+    return change
 
 
 def load_study(path: Path) -> Study:

@@ -5,7 +5,7 @@ input, `f` the identity and unit-norm rho, the target's power at late positions 
 family and its alpha, so errors can be compared across them.
 """
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Float64
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from recollect.core import Config, causal_convolution, derive_seed, normal
 from recollect.core.shapes import Targets
-from recollect.memory import MemoryFunction
-from recollect.tasks.base import Batch, Split
+from recollect.memory import MemoryFunction, effective_taps, energy_horizon
+from recollect.tasks.base import Batch, Split, Task
 from recollect.tasks.inputs import Gaussian, InputLaw
 
 NONLINEARITIES = {
@@ -49,6 +49,11 @@ class FunctionalTask(Config):
         >>> torch.allclose(batch.targets[:, 2:], batch.inputs[:, :-2], atol=1e-6)
         True
     """
+
+    is_trained: ClassVar[bool] = True
+    criterion: ClassVar[str] = "nmse"
+    is_tokens: ClassVar[bool] = False
+    asks_everywhere: ClassVar[bool] = True
 
     kind: Literal["functional"] = "functional"
     memory: MemoryFunction
@@ -90,6 +95,22 @@ class FunctionalTask(Config):
         extra += [f"{n}={getattr(self, n)}" for n in named if getattr(self, n) != getattr(default, n)]
         return ", ".join([self.memory.label, *extra])
 
+    def facts(self) -> dict[str, Any]:
+        """Family, strength, length, and how far back the energy of rho lies."""
+        taps = self.taps()
+        return {
+            "kind": self.kind,
+            "family": self.memory.family,
+            "alpha": getattr(self.memory, "alpha", None),
+            "length": self.length,
+            "h50": energy_horizon(taps, 0.5),
+            "h95": energy_horizon(taps, 0.95),
+            "effective_taps": effective_taps(taps),
+        }
+
+    def test_tasks(self) -> tuple[Task, ...]:
+        return (self,)
+
     def taps(self, length: int | None = None) -> Float64[Tensor, " T"]:
         """rho at lags 0..length-1, scaled so that its norm over the *training* length is 1."""
         values = self.memory.values(length or self.length, dt=self.dt)
@@ -118,6 +139,9 @@ class FunctionalTask(Config):
             targets = targets + self.noise * draws.unflatten(1, shape)
         mask = torch.ones(count, length, dtype=torch.bool, device=device)
         return Batch(x.to(dtype), targets.to(dtype), mask)
+
+    def answers(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+        return outputs, batch
 
     def loss(self, outputs: Targets, batch: Batch) -> Float[Tensor, ""]:
         """Mean squared error over the positions that count."""

@@ -3,19 +3,30 @@
 from recollect.training.assessment import Metrics, Series, assess
 from recollect.training.config import TrainingConfig
 from recollect.training.convergence import has_plateaued, still_improving
-from recollect.training.evaluation import NormalisedError, Predictions, normalised_error, predict_split
+from recollect.training.evaluation import (
+    NormalisedError,
+    Predictions,
+    Score,
+    Scores,
+    normalised_error,
+    predict_split,
+    score_split,
+)
 from recollect.training.optimizer import OptimizerState, adamw, clip_norm, learning_rate_at
 from recollect.training.parameters import ParameterLayout
 from recollect.training.step import TrainingState, initial_training_state, loss_function, training_step
-from recollect.training.trainer import Curve, Trained, resolve_device, train
+from recollect.training.trainer import SOLVED_BELOW, Curve, Trained, resolve_device, train
 
 __all__ = [
+    "SOLVED_BELOW",
     "Curve",
     "Metrics",
     "NormalisedError",
     "OptimizerState",
     "ParameterLayout",
     "Predictions",
+    "Score",
+    "Scores",
     "Series",
     "Trained",
     "TrainingConfig",
@@ -30,6 +41,7 @@ __all__ = [
     "normalised_error",
     "predict_split",
     "resolve_device",
+    "score_split",
     "still_improving",
     "train",
     "training_step",

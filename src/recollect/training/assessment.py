@@ -1,6 +1,5 @@
 """What is measured on a trained model: plain JSON metrics and series for the record."""
 
-import math
 from typing import Any
 
 import torch
@@ -9,25 +8,33 @@ from torch import Tensor, nn
 
 from recollect.core import ConfigError, RecollectError
 from recollect.probing import audit
-from recollect.tasks import FunctionalTask
+from recollect.tasks import FunctionalTask, Task
 from recollect.training.config import TrainingConfig
 from recollect.training.evaluation import NormalisedError, Predictions, normalised_error, predict_split
+from recollect.training.settings import assess_settings, finite, rounded
 from recollect.training.trainer import parameter_dtype, resolve_device
 
 Metrics = dict[str, Any]
 Series = dict[str, dict[str, list[Any]]]
 
 
-def assess(
+def assess(model: nn.Module, task: Task, config: TrainingConfig, seed: int) -> tuple[Metrics, Series]:
+    """What the test split shows: of a functional task with its audit, else by setting and by group."""
+    model.eval()
+    if isinstance(task, FunctionalTask):
+        return _assess_functional(model, task, config, seed)
+    return assess_settings(model, task, config, seed)
+
+
+def _assess_functional(
     model: nn.Module, task: FunctionalTask, config: TrainingConfig, seed: int
 ) -> tuple[Metrics, Series]:
-    """Test error, error at a longer length, and the per-lag audit, on the test split."""
-    model.eval()
+    """Test error, error at a longer length, and the per-lag audit."""
     predictions = _predict_test(model, task, config, seed, task.length)
     error = normalised_error(predictions)
     metrics = {
-        "nmse": _finite(error.value),
-        "nmse_se": _finite(error.standard_error),
+        "nmse": finite(error.value),
+        "nmse_se": finite(error.standard_error),
         **_longer(model, task, config, seed),
     }
     series: Series = {"position": _by_position(error)}
@@ -55,8 +62,8 @@ def _longer(model: nn.Module, task: FunctionalTask, config: TrainingConfig, seed
         note = str(reason) if isinstance(reason, RecollectError) else f"{type(reason).__name__}: {reason}"
         return {"nmse_long": None, "nmse_long_se": None, "long_length": length, "long_note": note}
     return {
-        "nmse_long": _finite(error.value),
-        "nmse_long_se": _finite(error.standard_error),
+        "nmse_long": finite(error.value),
+        "nmse_long_se": finite(error.standard_error),
         "long_length": length,
         "long_note": None,
     }
@@ -78,9 +85,9 @@ def _audited(predictions: Predictions) -> tuple[Metrics, Series]:
         absent = {"linear_error": None, "nonlinear_remainder": None, "bias": None, "audit_note": str(reason)}
         return absent, {}
     shares = {
-        "linear_error": _finite(found.linear_error),
-        "nonlinear_remainder": _finite(found.nonlinear_remainder),
-        "bias": _finite(found.bias),
+        "linear_error": finite(found.linear_error),
+        "nonlinear_remainder": finite(found.nonlinear_remainder),
+        "bias": finite(found.bias),
     }
     lags = {
         "lag": list(range(len(found.missed))),
@@ -92,10 +99,5 @@ def _audited(predictions: Predictions) -> tuple[Metrics, Series]:
     return shares, {"lag": lags}
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _column(values: Float64[Tensor, " n"]) -> list[float | None]:
-    """Six significant digits: more than any chart shows, and a third of the bytes."""
-    return [_finite(float(f"{value:.6g}")) for value in torch.as_tensor(values).tolist()]
+    return [rounded(value) for value in torch.as_tensor(values).tolist()]

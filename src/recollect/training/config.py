@@ -12,7 +12,7 @@ class TrainingConfig(Config):
 
     Attributes:
         steps: the budget; the learning rate reaches zero there.
-        batch_size: fresh examples a step.
+        batch_size: examples a step.
         learning_rate: peak.
         warmup: share of the steps in which the learning rate rises from zero.
         weight_decay: decoupled, on parameters with two axes or more.
@@ -20,9 +20,15 @@ class TrainingConfig(Config):
         clip: largest gradient norm.
         evaluate_every: steps between two evaluations on the validation split.
         patience: stop after this many evaluations without a gain of 1 %; None never stops early.
-        solved_below: stop as soon as the validation NMSE falls below this.
+        solved_below: stop as soon as the validation error falls below this (NMSE, 1 - accuracy, or nats).
+        chosen_on: split that checkpoints and learning rates are chosen on. `test` is what some published
+            trainers do, and flatters: for comparison with their numbers only.
+        schedule: whether the cosine falls at every step, or once an epoch of the fixed set.
+        examples: train on a fixed set of this many, shuffled each epoch, as published protocols do; None
+            draws fresh examples at every step.
         validation_examples, test_examples: sizes of the two splits; the test split is read once.
-        long_factor: the test is repeated at this multiple of the training length; None skips it.
+        long_factor: the test of a functional task is repeated at this multiple of the training length; None
+            skips it.
         precision: dtype of parameters and data; `bfloat16` is autocast over float32, on a GPU.
         device: `auto` takes a GPU where there is one.
     """
@@ -37,6 +43,9 @@ class TrainingConfig(Config):
     evaluate_every: PositiveInt = 100
     patience: PositiveInt | None = None
     solved_below: NonNegativeFloat = 0.0
+    chosen_on: Literal["validation", "test"] = "validation"
+    schedule: Literal["step", "epoch"] = "step"
+    examples: PositiveInt | None = None
     validation_examples: PositiveInt = 256
     test_examples: PositiveInt = 2048
     long_factor: PositiveInt | None = 4
@@ -47,4 +56,6 @@ class TrainingConfig(Config):
     def _betas_are_decays(self) -> "TrainingConfig":
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("`betas` must lie in [0, 1)")
+        if self.schedule == "epoch" and self.examples is None:
+            raise ValueError("`schedule: epoch` needs `examples`, the size of the fixed set")
         return self

@@ -63,6 +63,9 @@ def adamw(
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """Linear warm-up to the peak, then half a cosine to zero at `config.steps`. Steps count from 0."""
     warmup = round(config.warmup * config.steps)
+    if config.schedule == "epoch" and config.examples is not None:
+        epoch = max(1, config.examples // config.batch_size)
+        step -= step % epoch
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
     progress = (step - warmup) / max(1, config.steps - warmup)

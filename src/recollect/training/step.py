@@ -34,8 +34,9 @@ def loss_function(model: nn.Module, layout: ParameterLayout, task: Task, autocas
 
     def loss(parameters: Flat, batch: Batch) -> Float[Tensor, ""]:
         with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=autocast):
-            outputs = functional_call(model, layout.unflatten(parameters), (batch.inputs,))
-        return task.loss(outputs.to(batch.targets.dtype), batch)
+            read = (batch.inputs,) if task.asks_everywhere else (batch.inputs, batch.mask)
+            outputs = functional_call(model, layout.unflatten(parameters), read)
+        return task.loss(outputs.to(parameters.dtype), batch)
 
     return loss
 

@@ -10,25 +10,42 @@ import torch
 from torch import Tensor, nn
 
 from recollect.core import ConfigError
-from recollect.tasks import FunctionalTask, stream
+from recollect.tasks import CRITERIA, Task, stream
 from recollect.training.config import TrainingConfig
 from recollect.training.convergence import has_plateaued, still_improving
-from recollect.training.evaluation import normalised_error, predict_split
+from recollect.training.evaluation import score_split
 from recollect.training.optimizer import learning_rate_at
 from recollect.training.parameters import Flat, ParameterLayout
 from recollect.training.step import initial_training_state, loss_function, training_step
 
 Progress = Callable[[int, float], None]
-"""Called with the steps taken and the best validation NMSE so far."""
+"""Called with the steps taken and the best validation error so far."""
+
+
+SOLVED_BELOW = 0.01
+"""A run has solved its task when its validation error falls below: NMSE, or 1 - accuracy."""
 
 
 @dataclass
 class Curve:
-    """Errors at each evaluation; step 0 is the untrained model."""
+    """What each evaluation found; step 0 is the untrained model.
+
+    Attributes:
+        step: steps taken.
+        seconds: since training began.
+        train_loss: mean since the last evaluation; over the target's power where the criterion is the NMSE.
+        validation_error: what the best checkpoint is chosen by: NMSE, 1 - accuracy, or nats.
+    """
 
     step: list[int] = field(default_factory=list)
-    train_nmse: list[float] = field(default_factory=list)
-    validation_nmse: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    validation_error: list[float] = field(default_factory=list)
+
+    def reached(self, error: float) -> tuple[int, float] | None:
+        """Steps and seconds until the validation error was first below `error`."""
+        rows = zip(self.step, self.seconds, self.validation_error, strict=True)
+        return next(((step, seconds) for step, seconds, found in rows if found < error), None)
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,7 @@ class Trained:
 
     Attributes:
         status: `diverged` when parameters, loss or validation error became NaN or Inf.
-        validation_nmse: of the best checkpoint; None if the model never gave a finite error.
+        validation_error: of the best checkpoint; None if the model never gave a finite one.
         still_improving: the budget ended before the error had come to rest.
     """
 
@@ -45,7 +62,7 @@ class Trained:
     curve: Curve
     steps: int
     seconds: float
-    validation_nmse: float | None
+    validation_error: float | None
     still_improving: bool
 
 
@@ -71,12 +88,12 @@ def parameter_dtype(config: TrainingConfig) -> torch.dtype:
 
 def train(
     model: nn.Module,
-    task: FunctionalTask,
+    task: Task,
     config: TrainingConfig,
     seed: int,
     on_progress: Progress = lambda step, error: None,
 ) -> Trained:
-    """Train `model` in place on fresh batches; it ends in evaluation mode, with its best checkpoint.
+    """Train `model` in place; it ends in evaluation mode, with its best checkpoint.
 
     A NaN or Inf anywhere reaches the parameters and stays there, so it is looked for at evaluations
     only; the model is then left with its last good checkpoint.
@@ -93,7 +110,9 @@ def train(
     loss = loss_function(model, layout, task, autocast=config.precision == "bfloat16")
     state = initial_training_state(model, layout, dtype)
     decayed = layout.matrices().to(device)
-    batches = stream(task, seed, "train", config.batch_size, dtype=dtype, device=device)
+    batches = stream(
+        task, seed, "train", config.batch_size, examples=config.examples, dtype=dtype, device=device
+    )
     log = _Log(task, config, seed)
     started, step = time.perf_counter(), 0
     while True:
@@ -118,32 +137,33 @@ def train(
         curve=log.curve,
         steps=step,
         seconds=time.perf_counter() - started,
-        validation_nmse=log.best_error if log.best is not None else None,
-        still_improving=still_improving(log.curve.step, log.curve.validation_nmse, config.steps),
+        validation_error=log.best_error if log.best is not None else None,
+        still_improving=still_improving(log.curve.step, log.curve.validation_error, config.steps),
     )
 
 
 class _Log:
     """What the evaluations have shown so far: the curve, the best checkpoint, whether to stop."""
 
-    def __init__(self, task: FunctionalTask, config: TrainingConfig, seed: int) -> None:
+    def __init__(self, task: Task, config: TrainingConfig, seed: int) -> None:
         self.task, self.config, self.seed = task, config, seed
-        targets = task.batch(seed, "validation", 0, config.validation_examples, dtype=torch.float64).targets
-        self.power = float(targets.square().sum(-1).mean()) / task.output_size
+        self.unit = _power(task, config, seed) if task.criterion == "nmse" else 1.0
         self.curve, self.losses = Curve(), list[Tensor]()
         self.best: Flat | None = None
         self.best_buffers: dict[str, Tensor] = {}
         self.best_error, self.diverged = math.inf, False
+        self.started = time.perf_counter()
 
     def evaluate(self, step: int, model: nn.Module, parameters: Flat) -> None:
         """Measure the validation error, and keep `parameters` if they are the best so far."""
         error = self._validation_error(model)
-        train_error = float(torch.stack(self.losses).mean()) / self.power if self.losses else math.nan
-        self.diverged = not math.isfinite(error) or (bool(self.losses) and not math.isfinite(train_error))
+        train_loss = float(torch.stack(self.losses).mean()) / self.unit if self.losses else math.nan
+        self.diverged = not math.isfinite(error) or (bool(self.losses) and not math.isfinite(train_loss))
         self.losses.clear()
         self.curve.step.append(step)
-        self.curve.train_nmse.append(train_error)
-        self.curve.validation_nmse.append(error)
+        self.curve.seconds.append(time.perf_counter() - self.started)
+        self.curve.train_loss.append(train_loss)
+        self.curve.validation_error.append(error)
         if not self.diverged and error < self.best_error:
             self.best, self.best_error = parameters, error
             self.best_buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
@@ -154,19 +174,34 @@ class _Log:
             self.diverged
             or self.curve.step[-1] == self.config.steps
             or self.best_error < self.config.solved_below
-            or has_plateaued(self.curve.validation_nmse, self.config.patience)
+            or has_plateaued(self.curve.validation_error, self.config.patience)
         )
 
     def _validation_error(self, model: nn.Module) -> float:
         model.eval()
-        predictions = predict_split(
-            model,
-            self.task,
-            self.seed,
-            "validation",
-            self.config.validation_examples,
-            dtype=parameter_dtype(self.config),
-            device=resolve_device(self.config),
-        )
+        error = validation_error(model, self.task, self.config, self.seed)
         model.train()
-        return normalised_error(predictions).value
+        return error
+
+
+def validation_error(model: nn.Module, task: Task, config: TrainingConfig, seed: int) -> float:
+    """NMSE, 1 - accuracy, or nats, a mean over settings, on the split that `chosen_on` says."""
+    scores = [
+        score_split(
+            model,
+            setting,
+            seed,
+            config.chosen_on,
+            config.validation_examples if config.chosen_on == "validation" else config.test_examples,
+            dtype=parameter_dtype(config),
+            device=resolve_device(config),
+        ).overall.value
+        for setting in task.test_tasks()
+    ]
+    return CRITERIA[task.criterion].error(sum(scores) / len(scores))
+
+
+def _power(task: Task, config: TrainingConfig, seed: int) -> float:
+    """Mean square of the asked targets."""
+    batch = task.batch(seed, "validation", 0, config.validation_examples, dtype=torch.float64)
+    return float(batch.targets[batch.mask].square().mean())

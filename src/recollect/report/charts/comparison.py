@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import altair as alt
 
+from recollect.report.labels import in_order
 from recollect.report.results import Result
+from recollect.report.scores import by_criterion
 
 _COLOURS = (
     "#3a86d4", "#ee7733", "#0d9f87", "#cc3377", "#a58a00",
@@ -28,12 +30,21 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """What is scored by one criterion: models and tasks in the order in which they are shown."""
+
+    models: list[str]
+    tasks: list[str]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Labels in the order in which they are shown."""
 
     models: list[str]
     tasks: list[str]
     families: dict[str, Family]
+    criteria: dict[str, Scored]
 
     @classmethod
     def of(cls, found: Sequence[Result]) -> "Comparison":
@@ -43,11 +54,15 @@ class Comparison:
             if result.family is not None and result.alpha is not None:
                 alphas.setdefault(result.family, []).append(result.alpha)
         return cls(
-            models=sorted({result.model for result in found}),
-            tasks=list(dict.fromkeys(result.task for result in found)),
+            models=_models(found),
+            tasks=_tasks(found),
             families={
                 family: Family(alphas=sorted(set(grown)), falls=grown[0] > grown[-1])
                 for family, grown in alphas.items()
+            },
+            criteria={
+                criterion: Scored(_models(part), _tasks(part))
+                for criterion, part in by_criterion(found).items()
             },
         )
 
@@ -67,6 +82,14 @@ class Comparison:
     def shape(self, legend: alt.Legend | None = None) -> alt.Shape:
         shapes = [_SHAPES[place % len(_SHAPES)] for place in range(len(self.models))]
         return alt.Shape("model:N", scale=alt.Scale(domain=self.models, range=shapes), legend=legend)
+
+
+def _models(found: Sequence[Result]) -> list[str]:
+    return in_order(result.model for result in found)
+
+
+def _tasks(found: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(result.task for result in found))
 
 
 LEGEND = alt.Legend(title=None, orient="top", columns=3, symbolOpacity=1)

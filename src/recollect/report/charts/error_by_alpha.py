@@ -19,7 +19,7 @@ def error_by_alpha(comparison: Comparison, family: str) -> dict[str, Any]:
     highlighted = alt.selection_point(name="model_legend", fields=["model"], bind="legend")
     base = (
         alt.Chart(alt.NamedData("summary"))
-        .transform_filter("isValid(datum.shown_nmse)")
+        .transform_filter("isValid(datum.shown_value)")
         .encode(
             x=_alpha_axis(family, comparison.families[family]),
             color=comparison.colour(LEGEND),
@@ -27,7 +27,7 @@ def error_by_alpha(comparison: Comparison, family: str) -> dict[str, Any]:
         )
     )
     zero = alt.Chart(alt.sequence(0, 1)).mark_rule(strokeDash=[5, 4], opacity=0.6).encode(y=alt.datum(1))
-    error = error_axis("shown_nmse")
+    error = error_axis("shown_value")
     bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("shown_low:Q"), y2="shown_high:Q")
     lines = base.mark_line(strokeWidth=2).encode(y=error)
     points = base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
@@ -70,7 +70,7 @@ def _tooltip() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("model:N"),
         alt.Tooltip("task:N"),
-        alt.Tooltip("nmse:Q", format=".3~g", title="NMSE"),
+        alt.Tooltip("value:Q", format=".3~g", title="NMSE"),
         alt.Tooltip("low:Q", format=".3~g"),
         alt.Tooltip("high:Q", format=".3~g"),
         alt.Tooltip("interval_kind:N", title="interval"),

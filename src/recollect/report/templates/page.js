@@ -5,13 +5,15 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const taskMenu = document.getElementById("task");
   const holders = [...document.querySelectorAll(".chart")];
-  const SMALL_MULTIPLE = 150;
+  const SMALLEST_SHARE = 0.8;
   const PHONE = 480;
 
-  function theme(width) {
+  // Heads of columns stand upright where they do not fit side by side.
+  function theme(width, headsWidth) {
     const css = getComputedStyle(document.documentElement);
     const [text, muted, line] = ["--text", "--muted", "--line"].map((name) => css.getPropertyValue(name).trim());
     const narrow = width < PHONE;
+    const upright = narrow || width < headsWidth;
     const axis = { labelColor: muted, titleColor: muted, titleFontWeight: "normal", gridColor: line, domainColor: line, tickColor: line };
     return {
       background: "transparent",
@@ -20,21 +22,23 @@
       view: { stroke: null },
       title: { color: text, fontSize: 14, anchor: "start" },
       header: { labelColor: text, labelFontWeight: "bold", titleColor: text },
-      legend: { labelColor: text, titleColor: text, labelLimit: narrow ? 62 : 130, gradientLength: narrow ? 150 : 220 },
+      legend: { labelColor: text, titleColor: text, titleLimit: 0, labelLimit: narrow ? 62 : 130, gradientLength: narrow ? 150 : 220 },
       axis,
       axisX: { grid: false },
-      axisTop: { labelColor: text, labelLimit: 100, labelAngle: narrow ? -90 : 0, labelAlign: narrow ? "left" : "center", labelBaseline: narrow ? "middle" : "bottom" },
+      axisTop: { labelColor: text, labelLimit: 150, labelAngle: upright ? -90 : 0, labelAlign: upright ? "left" : "center", labelBaseline: upright ? "middle" : "bottom" },
       text: { fontSize: narrow ? 9.5 : 11 },
       axisLeft: { labelLimit: narrow ? 110 : 240 },
       rule: { color: muted },
     };
   }
 
-  // A facet has one panel per row of its first table. It cannot take its container's width: choose how many columns fit, and how wide each is.
-  function fitted(spec, width, panels) {
+  // A facet cannot take its container's width: choose how many of its columns fit, and how wide each is.
+  function fitted(spec, width, table) {
     if (!spec.facet) return spec;
-    const columns = Math.max(1, Math.min(panels, Math.floor(width / SMALL_MULTIPLE)));
-    const inner = Math.max(80, (width - 50) / columns - 20);
+    const panels = new Set(table.map((row) => row[spec.facet.field])).size;
+    const gap = spec.resolve?.scale?.y === "independent" ? 70 : 20;
+    const columns = Math.max(1, Math.min(panels, Math.floor(width / (SMALLEST_SHARE * spec.spec.width + gap - 20))));
+    const inner = Math.max(80, (width - 50) / columns - gap);
     return { ...spec, columns, spec: { ...spec.spec, width: inner } };
   }
 
@@ -47,15 +51,14 @@
     const chart = charts[holder.dataset.chart];
     const place = Number(holder.dataset.spec);
     const data = rows(chart, chart.by === "task" ? taskMenu.value : chart.values[place]);
-    if (Object.values(data).some((table) => table.length === 0)) {
-      holder.innerHTML = '<p class="empty">No data stored.</p>';
-      return;
-    }
+    const isEmpty = Object.values(data).some((table) => table.length === 0);
+    (holder.closest("[data-block]") ?? holder).hidden = isEmpty;
+    if (isEmpty) return;
     const width = holder.clientWidth;
-    const spec = { ...fitted(chart.specs[place], width, data[chart.datasets[0]].length), datasets: data };
+    const spec = { ...fitted(chart.specs[place], width, data[chart.datasets[0]]), datasets: data };
     await vegaEmbed(holder, spec, {
       renderer: "svg",
-      config: theme(width),
+      config: theme(width, Number(holder.dataset.upright ?? 0)),
       tooltip: { theme: dark.matches ? "dark" : "light" },
       actions: { export: true, source: false, compiled: false, editor: false },
     });
@@ -93,7 +96,7 @@
 
   followTheme();
   dark.addEventListener("change", () => { followTheme(); drawAll(); });
-  taskMenu.addEventListener("change", () => holders.filter((h) => charts[h.dataset.chart].by === "task").forEach(draw));
+  taskMenu?.addEventListener("change", () => holders.filter((h) => charts[h.dataset.chart].by === "task").forEach(draw));
   let width = innerWidth;
   let timer;
   addEventListener("resize", () => {

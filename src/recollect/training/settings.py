@@ -1,0 +1,76 @@
+"""Test scores by setting (one length and load, say) and by group of positions."""
+
+import math
+from typing import Any
+
+from torch import nn
+
+from recollect.tasks import Task
+from recollect.training.config import TrainingConfig
+from recollect.training.evaluation import Score, Scores, score_split
+from recollect.training.trainer import parameter_dtype, resolve_device
+
+Rows = dict[str, dict[str, list[Any]]]
+
+
+def assess_settings(
+    model: nn.Module, task: Task, config: TrainingConfig, seed: int
+) -> tuple[dict[str, Any], Rows]:
+    """The mean score over the settings that the task is tested on, and the scores behind it."""
+    settings = task.test_tasks()
+    dtype, device = parameter_dtype(config), resolve_device(config)
+    found = [
+        score_split(model, setting, seed, "test", config.test_examples, dtype=dtype, device=device)
+        for setting in settings
+    ]
+    overall = [scores.overall for scores in found]
+    metrics = {
+        task.criterion: finite(sum(score.value for score in overall) / len(overall)),
+        # Settings are drawn independently: the variances of their scores add up.
+        f"{task.criterion}_se": finite(
+            math.sqrt(sum(score.standard_error**2 for score in overall)) / len(overall)
+        ),
+    }
+    series = {"setting": _by_setting(settings, overall)}
+    if len(settings) == 1 and found[0].by_group:
+        series["group"] = _by_group(settings[0], found[0])
+    return metrics, series
+
+
+def finite(value: float) -> float | None:
+    """JSON has no word for NaN or infinity."""
+    return value if math.isfinite(value) else None
+
+
+def rounded(value: float) -> float | None:
+    """Six significant digits: more than any chart shows, and a third of the bytes."""
+    return finite(float(f"{value:.6g}"))
+
+
+def _by_setting(settings: tuple[Task, ...], scores: list[Score]) -> dict[str, list[Any]]:
+    facts = [setting.facts() for setting in settings]
+    return {
+        "label": [setting.label for setting in settings],
+        "length": [setting.length for setting in settings],
+        "num_pairs": [fact.get("num_pairs") for fact in facts],
+        "guess": [fact.get("guess") for fact in facts],
+        **_columns(scores),
+    }
+
+
+def _by_group(task: Task, scores: Scores) -> dict[str, list[Any]]:
+    names = getattr(task, "group_names", {})
+    by = getattr(task, "grouped_by", "group")
+    return {
+        "by": [by] * len(scores.by_group),
+        "group": [names.get(group, group) for group in scores.by_group],
+        **_columns(list(scores.by_group.values())),
+    }
+
+
+def _columns(scores: list[Score]) -> dict[str, list[Any]]:
+    return {
+        "score": [rounded(score.value) for score in scores],
+        "score_se": [rounded(score.standard_error) for score in scores],
+        "count": [score.count for score in scores],
+    }
