@@ -1,4 +1,4 @@
-"""The memory of a sequence map, measured: of a trained model lag by lag, of an untrained layer pair by pair."""
+"""The memory of a sequence map, measured: of a trained model by lag, of an untrained layer by association."""
 
 from recollect.probing.audit import Audit, audit
 from recollect.probing.capacity import measure_capacity

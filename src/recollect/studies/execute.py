@@ -17,7 +17,7 @@ from recollect.studies.environment import environment, peak_memory_bytes
 from recollect.studies.record import Record, Status
 from recollect.studies.run import Run
 from recollect.tasks import Task, UntrainedTask
-from recollect.tasks.tokens import label_kind
+from recollect.tasks.labels import label_kind
 from recollect.training import SOLVED_BELOW, Metrics, Series, Trained, assess, train
 from recollect.training.trainer import Progress
 

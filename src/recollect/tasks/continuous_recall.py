@@ -82,20 +82,8 @@ class ContinuousRecall(ContinuousTask):
         shown = ("num_pairs", "key_dim", "value_dim", "fillers", "stacked")
         return super().facts() | {name: getattr(self, name) for name in shown}
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = self.length if length is None else length
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         self._check(length)
-        indices = torch.arange(start, start + count, device=device)
         n, width = self.num_pairs, self._width
 
         def seeds(purpose: str) -> int:
@@ -106,16 +94,18 @@ class ContinuousRecall(ContinuousTask):
         if self.fillers == "random":
             other = self._pairs(seeds("filler-keys"), seeds("filler-values"), indices, num_slots)
         else:
-            other = tuple(pairs.new_zeros(count, num_slots, pairs.shape[2]) for pairs in (keys, values))
-        row = torch.arange(count, device=device)[:, None]
+            other = tuple(
+                pairs.new_zeros(len(indices), num_slots, pairs.shape[2]) for pairs in (keys, values)
+            )
+        row = torch.arange(len(indices), device=indices.device)[:, None]
         at = n + power_law(seeds("slots"), indices, n, num_slots, self.power)
         slots_k, slots_v = torch.cat([keys, other[0]], dim=1), torch.cat([values, other[1]], dim=1)
         slots_k[row, at], slots_v[row, at] = keys, torch.zeros_like(values)
 
-        targets = keys.new_zeros(count, length, self.value_dim, dtype=dtype)
+        targets = keys.new_zeros(len(indices), length, self.value_dim, dtype=dtype)
         targets[row, width * at] = values.to(dtype)
-        gaps = width * (at - torch.arange(n, device=device))
-        groups = torch.full((count, length), -1, device=device).scatter_(1, width * at, gaps)
+        gaps = width * (at - torch.arange(n, device=indices.device))
+        groups = torch.full((len(indices), length), -1, device=indices.device).scatter_(1, width * at, gaps)
         return Batch(self._inputs(slots_k, slots_v).to(dtype), targets, groups >= 0, groups)
 
     def _pairs(

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from recollect.core import derive_seed, integers
-from recollect.core.shapes import Labels
+from recollect.core.shapes import Indices, Labels
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.tokens import BLANK, IGNORED, TokenTask
 
@@ -67,24 +67,12 @@ class Copying(TokenTask):
         """Accuracy of any guess that knows nothing of the string."""
         return 1 / (self.vocabulary - FIRST_CONTENT)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = length or self.length
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         check_room(length, self.num_tokens)
-        indices = torch.arange(start, start + count, device=device)
         content = FIRST_CONTENT + integers(
             derive_seed(seed, "copying", split), indices, self.num_tokens, self.vocabulary - FIRST_CONTENT
         )
-        places = torch.arange(self.num_tokens, device=device).expand(count, -1)
+        places = torch.arange(self.num_tokens, device=indices.device).expand(len(indices), -1)
         batch = copy_batch(content, places, length)
         return _with_feedback(batch, content) if self.feeds_back else batch
 

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 
 from recollect.core import derive_seed, integers, uniform
+from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.tokens import IGNORED, TokenTask
 
@@ -51,26 +52,15 @@ class FlipFlop(TokenTask):
         """Accuracy of any guess that does not remember the bit."""
         return 0.5
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        slots = (length or self.length) // 2
-        indices = torch.arange(start, start + count, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
+        slots = length // 2
         chance = uniform(derive_seed(seed, "flip-flop-instructions", split), indices, slots)
         read = (1 + self.ignored) / 2
         instructions = torch.where(chance < self.ignored, IGNORE, torch.where(chance < read, READ, WRITE))
         instructions[:, 0], instructions[:, -1] = WRITE, READ
         bits = integers(derive_seed(seed, "flip-flop-bits", split), indices, slots, 2)
 
-        place = torch.arange(slots, device=device).expand(count, -1)
+        place = torch.arange(slots, device=indices.device).expand(len(indices), -1)
         written = torch.where(instructions == WRITE, place, 0).cummax(dim=1).values
         is_read = instructions == READ
         bits = ZERO + torch.where(is_read, bits.gather(1, written), bits)

@@ -12,11 +12,12 @@ from jaxtyping import Float, Float64
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
-from recollect.core import Config, causal_convolution, derive_seed, normal
-from recollect.core.shapes import Targets
+from recollect.core import causal_convolution, derive_seed, normal
+from recollect.core.shapes import Indices, Targets
 from recollect.memory import MemoryFunction, effective_taps, energy_horizon
-from recollect.tasks.base import Batch, Split, Task
+from recollect.tasks.base import Batch, Split
 from recollect.tasks.inputs import Gaussian, InputLaw
+from recollect.tasks.sequence import SequenceTask
 
 NONLINEARITIES = {
     "identity": lambda y: y,
@@ -27,7 +28,7 @@ NONLINEARITIES = {
 }
 
 
-class FunctionalTask(Config):
+class FunctionalTask(SequenceTask):
     r"""Predict `y_t` from `x_0 .. x_t`.
 
     Attributes:
@@ -50,7 +51,6 @@ class FunctionalTask(Config):
         True
     """
 
-    is_trained: ClassVar[bool] = True
     criterion: ClassVar[str] = "nmse"
     is_tokens: ClassVar[bool] = False
     asks_everywhere: ClassVar[bool] = True
@@ -108,9 +108,6 @@ class FunctionalTask(Config):
             "effective_taps": effective_taps(taps),
         }
 
-    def test_tasks(self) -> tuple[Task, ...]:
-        return (self,)
-
     def taps(self, length: int | None = None) -> Float64[Tensor, " T"]:
         """rho at lags 0..length-1, scaled so that its norm over the *training* length is 1."""
         values = self.memory.values(length or self.length, dt=self.dt)
@@ -118,30 +115,15 @@ class FunctionalTask(Config):
         order = {"none": None, "l1": 1, "l2": 2}[self.normalisation]
         return values if order is None else values / torch.linalg.vector_norm(trained, order)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = length or self.length
-        indices = torch.arange(start, start + count, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         x = self.input.draw(derive_seed(seed, "inputs", split), split, indices, length, self.channels)
         targets = self.targets(x)
         if self.noise:
             shape = (length, self.output_size)
             draws = normal(derive_seed(seed, "noise", split), indices, length * self.output_size)
             targets = targets + self.noise * draws.unflatten(1, shape)
-        mask = torch.ones(count, length, dtype=torch.bool, device=device)
+        mask = torch.ones(len(indices), length, dtype=torch.bool, device=indices.device)
         return Batch(x.to(dtype), targets.to(dtype), mask)
-
-    def answers(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
-        return outputs, batch
 
     def loss(self, outputs: Targets, batch: Batch) -> Float[Tensor, ""]:
         """Mean squared error over the positions that count."""

@@ -101,28 +101,16 @@ class InContextRegression(ContinuousTask):
         shares = torch.arange(1, self.dim + 1, dtype=torch.float64) ** -self.spectrum
         return self.dim * shares / shares.sum()
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = length or self.length
-        indices = torch.arange(start, start + count, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         points = (length + 1) // 2
         x = normal(derive_seed(seed, "regression-x", split), indices, points * self.dim)
-        x = x.unflatten(1, (points, self.dim)) * self.eigenvalues().sqrt().to(device)
+        x = x.unflatten(1, (points, self.dim)) * self.eigenvalues().sqrt().to(indices.device)
         noise = normal(derive_seed(seed, "regression-noise", split), indices, points)
         y = self._values(seed, split, indices, x) + self.noise * noise
 
-        inputs = x.new_zeros(count, 2 * points, self.dim + 1)
+        inputs = x.new_zeros(len(indices), 2 * points, self.dim + 1)
         inputs[:, 0::2, :-1], inputs[:, 1::2, -1] = x, y
-        places = torch.arange(2 * points, device=device).expand(count, -1)
+        places = torch.arange(2 * points, device=indices.device).expand(len(indices), -1)
         mask, groups = places % 2 == 0, places // 2
         targets = y.repeat_interleave(2, dim=1)[..., None] * mask[..., None]
         return Batch(

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field, model_validator
 
 from recollect.core import derive_seed, integers
+from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.tokens import IGNORED, TokenTask
 
@@ -66,19 +67,7 @@ class Induction(TokenTask):
         others = [self.model_copy(update={"length": n, "test_lengths": ()}) for n in self.test_lengths]
         return (self, *others)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = length or self.length
-        indices = torch.arange(start, start + count, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         kinds = self.vocabulary - _FIRST_CONTENT
         inputs = _FIRST_CONTENT + integers(derive_seed(seed, "induction", split), indices, length, kinds)
         first = integers(derive_seed(seed, "induction-place", split), indices, 1, length - 2)

@@ -9,6 +9,7 @@ import torch
 from pydantic import PositiveInt, model_validator
 
 from recollect.core import derive_seed, integers
+from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.mqar import MQAR
 from recollect.tasks.tokens import TokenTask
@@ -105,17 +106,7 @@ class Mixture(TokenTask):
         share = self.examples[self.parts.index(part)]
         return max(1, round(examples * share / sum(self.examples)))
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         """Refused: the parts differ in length, so one tensor does not hold examples of several.
 
         Raises:

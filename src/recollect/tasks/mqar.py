@@ -114,29 +114,17 @@ class MQAR(TokenTask):
         shown = ("num_pairs", "vocabulary", "fillers", "passes", "rewrites", "hops", "stacked")
         return super().facts() | {name: getattr(self, name) for name in shown}
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = self.length if length is None else length
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         self._check(length)
-        indices = torch.arange(start, start + count, device=device)
 
         def seeds(purpose: str) -> int:
             return derive_seed(seed, f"mqar-{purpose}", split)
 
-        batch = _nothing_asked(count, length, 2 if self.stacked else 1, device)
+        batch = _nothing_asked(len(indices), length, 2 if self.stacked else 1, indices.device)
         # Blocks bound what is held beside the result; those that fit the processor's cache halve the time.
         tokens = _BLOCK_TOKENS if indices.device.type == "cpu" else _GPU_BLOCK_TOKENS
         rows = max(1, tokens // length)
-        for first in range(0, count, rows):
+        for first in range(0, len(indices), rows):
             block = slice(first, first + rows)
             self._draw(seeds, indices[block], *(part[block] for part in batch))
         inputs, *rest = batch

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from recollect.core import derive_seed, integers
-from recollect.core.shapes import Labels
+from recollect.core.shapes import Indices, Labels
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.tokens import TokenTask
 
@@ -90,22 +90,10 @@ class StateTracking(TokenTask):
         others = [self.model_copy(update={"length": n, "test_lengths": ()}) for n in self.test_lengths]
         return (self, *others)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = length or self.length
-        indices = torch.arange(start, start + count, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         elements = integers(derive_seed(seed, "state-tracking", split), indices, length, self.order)
-        table = multiplication_table(self.group, self.order).to(device)
-        positions = torch.arange(length, device=device).expand(count, -1).clone()
+        table = multiplication_table(self.group, self.order).to(indices.device)
+        positions = torch.arange(length, device=indices.device).expand(len(indices), -1).clone()
         mask = torch.ones_like(elements, dtype=torch.bool)
         return Batch(1 + elements, 1 + prefix_products(elements, table), mask, positions)
 

@@ -20,11 +20,12 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from recollect.core import ConfigError, derive_seed, integers
-from recollect.core.shapes import Labels, Tokens
+from recollect.core.shapes import Indices, Labels, Tokens
 from recollect.tasks.base import SPLITS, Batch, Split
 from recollect.tasks.corpora import SHIPPED, read_corpus
+from recollect.tasks.labels import label_kind, label_of
 from recollect.tasks.tokeniser import BYTES, Tokeniser
-from recollect.tasks.tokens import TokenTask, label_kind, label_of
+from recollect.tasks.tokens import TokenTask
 
 _BORDERS = (0.0, 0.8, 0.9, 1.0)
 _FACTS_FROM = 256
@@ -119,32 +120,20 @@ class Text(TokenTask):
             "unigram": unigram_cross_entropy(encoded.parts["train"], test, self.vocabulary),
         }
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = length or self.length
-        encoded = self._encoded(str(device))
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
+        encoded = self._encoded(str(indices.device))
         part = encoded.parts[split]
         if len(part) <= length:
             raise ConfigError(
                 f"{self.label}: its {split} part has {len(part)} tokens, too few for the length {length}; "
                 f"give a longer text or a smaller `length`."
             )
-        indices = torch.arange(start, start + count, device=device)
         first = integers(derive_seed(seed, "text-windows", split), indices, 1, len(part) - length)
-        windows = part[first + torch.arange(length + 1, device=device)]
+        windows = part[first + torch.arange(length + 1, device=indices.device)]
         hits = recall_hits(windows)
         if self.rare_below is not None:
             hits &= encoded.frequency(windows) < self.rare_below
-        mask = torch.ones(count, length, dtype=torch.bool, device=device)
+        mask = torch.ones(len(indices), length, dtype=torch.bool, device=indices.device)
         return Batch(windows[:, :-1], windows[:, 1:], mask, hits.long())
 
     def loss(self, outputs: Float[Tensor, "B T outputs"], batch: Batch) -> Float[Tensor, ""]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from recollect.core import Config, derive_seed, normal, uniform
 from recollect.core.shapes import Indices
-from recollect.tasks.tokens import label_of
+from recollect.tasks.labels import label_of
 from recollect.tasks.untrained import UntrainedTask
 
 CHUNK = 64

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from recollect.core import Config
-from recollect.tasks.tokens import label_of
+from recollect.tasks.labels import label_of
 
 
 class UntrainedTask(Config):

@@ -84,8 +84,9 @@ CHARTS = {
     "factor_summary": Chart(
         factor_summary,
         "Which factor explains the failures",
-        "Left: Shapley shares of R² of accuracy on log2 of state, length and pairs. Right: change of accuracy "
-        "when one doubles; length and pairs from the same cells. Bars: 95 % bootstrap over cells and seeds.",
+        "Left: Shapley shares of R² of accuracy on log2 of state, length and pairs. Right: change of "
+        "accuracy when one doubles; length and pairs from the same cells. Bars: 95 % bootstrap over cells "
+        "and seeds.",
         by=None,
         datasets=("factor_summary",),
     ),
@@ -93,8 +94,8 @@ CHARTS = {
         accuracy_by_state,
         "Accuracy against the state carried",
         "State: bytes that a model carries from one position to the next, measured. Grey band: the Pareto "
-        "front. Dotted: perfect recall. Dashed: guessing. Hollow points had not converged. Names: the largest "
-        "size of each model. Click a family in the legend to single it out.",
+        "front. Dotted: perfect recall. Dashed: guessing. Hollow points had not converged. Names: the "
+        "largest size of each model. Click a family in the legend to single it out.",
         by="task",
         datasets=("state", "front"),
         is_wide=True,
@@ -112,8 +113,8 @@ CHARTS = {
         squared_error_by_load,
         "Squared error of recall, and what theory says",
         "Relative to the value's square. It is not accuracy: the nearest value can be right long before the "
-        "error is small. Grey: the formulas, where their conditions hold; they end where they give 0. Errors "
-        "below 1e-4 are drawn there.",
+        "error is small. Grey: the formulas, where their conditions hold; they end where they give 0. "
+        "Errors below 1e-4 are drawn there.",
         by="task",
         datasets=("load",),
         is_wide=True,

@@ -4,7 +4,8 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, PositiveInt
 
-from recollect.tasks.tokens import TokenTask, label_kind, label_of
+from recollect.tasks.labels import label_kind, label_of
+from recollect.tasks.tokens import TokenTask
 
 Factor = Literal["baseline", "vocabulary", "length", "noise", "tokens", "examples"]
 

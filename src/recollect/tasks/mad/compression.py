@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recollect.core import derive_seed, integers
+from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.mad.base import MadTask
 from recollect.tasks.tokens import BLANK
@@ -51,20 +52,9 @@ class Compression(MadTask):
         """Accuracy of any guess."""
         return 1 / (self.vocabulary - 1)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        if length not in (None, self.length):
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
+        if length != self.length:
             raise ValueError(f"expected `length`={self.length}, which the outputs are for, got {length}")
-        indices = torch.arange(start, start + count, device=device)
         draws = integers(
             derive_seed(seed, "mad-content", split), indices, self.length - 1, self.vocabulary - 1
         )

@@ -83,19 +83,7 @@ class FuzzyRecall(MadTask):
     def _num_key_tokens(self) -> int:
         return (self.vocabulary - 1) // 2
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length = length or self.length
-        indices = torch.arange(start, start + count, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
         slots = length // 2
         num_keys = self._num_key_tokens
         keys = self._motifs(seed, "keys", split, indices, slots, num_keys)
@@ -105,10 +93,10 @@ class FuzzyRecall(MadTask):
         size = keys.is_used.sum(-1) + values.is_used.sum(-1)
         # Room is left for the largest last pair, so that whichever is drawn fits in.
         is_kept = size.cumsum(dim=1) <= length - 2 * self.motif
-        is_new = first == torch.arange(slots, device=device)
+        is_new = first == torch.arange(slots, device=indices.device)
         probe = draw_one(seed, split, indices, is_kept & is_new)
 
-        order = torch.cat([torch.arange(slots, device=device).expand(count, -1), probe], dim=1)
+        order = torch.cat([torch.arange(slots, device=indices.device).expand(len(indices), -1), probe], dim=1)
         is_kept = torch.cat([is_kept, torch.ones_like(probe, dtype=torch.bool)], dim=1)
         is_asked = torch.cat([~is_new, torch.ones_like(probe, dtype=torch.bool)], dim=1)
         keys, values = keys.at(order), values.at(order)

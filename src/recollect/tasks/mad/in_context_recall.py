@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from pydantic import Field, model_validator
 
+from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.mad.associations import ask_next, draw_pairs, most_frequent_value
 from recollect.tasks.mad.base import MadTask
@@ -47,20 +48,9 @@ class InContextRecall(MadTask):
         """Accuracy of the value seen most often so far."""
         return most_frequent_value(self, self.vocabulary // 2, self.vocabulary - 1)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        indices = torch.arange(start, start + count, device=device)
-        slots = (length or self.length) // 2
-        is_noise = torch.zeros(count, slots, dtype=torch.bool, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
+        slots = length // 2
+        is_noise = torch.zeros(len(indices), slots, dtype=torch.bool, device=indices.device)
         half = self.vocabulary // 2
         pairs = draw_pairs(seed, split, indices, is_noise, half, half)
         tokens = torch.stack([pairs.keys, half + pairs.values], dim=-1).flatten(1)

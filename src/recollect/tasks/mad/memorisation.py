@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recollect.core import derive_seed, integers
+from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.mad.base import MadTask
 from recollect.tasks.sampling import distinct
@@ -57,21 +58,10 @@ class Memorisation(MadTask):
         chosen = distinct(derive_seed(self.table, "mad-table"), row, self.num_keys, num_values)
         return 1 + self.num_keys + chosen[0]
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        slots = (length or self.length) // 2
-        indices = torch.arange(start, start + count, device=device)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
+        slots = length // 2
         keys = integers(derive_seed(seed, "mad-keys", split), indices, slots, self.num_keys)
-        values = self.values(device)[keys]
+        values = self.values(indices.device)[keys]
         inputs = torch.stack([1 + keys, torch.full_like(keys, BLANK)], dim=-1).flatten(1)
         targets = torch.stack([torch.full_like(keys, IGNORED), values], dim=-1).flatten(1)
         return Batch(inputs, targets, targets != IGNORED)

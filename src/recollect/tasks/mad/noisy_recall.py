@@ -55,19 +55,8 @@ class NoisyRecall(MadTask):
         signal = self.vocabulary - self.noise_vocabulary
         return most_frequent_value(self, signal // 2, signal - 1)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        indices = torch.arange(start, start + count, device=device)
-        is_noise = self._noisy_slots(seed, split, indices, (length or self.length) // 2)
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
+        is_noise = self._noisy_slots(seed, split, indices, length // 2)
         signal = self.vocabulary - self.noise_vocabulary
         pairs = draw_pairs(seed, split, indices, is_noise, signal // 2, signal // 2)
         tokens = torch.stack([pairs.keys, signal // 2 + pairs.values], dim=-1)

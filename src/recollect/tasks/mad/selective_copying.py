@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, model_validator
 
 from recollect.core import derive_seed, integers
+from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
 from recollect.tasks.copying import FIRST_CONTENT, check_room, copy_batch
 from recollect.tasks.mad.base import MadTask
@@ -48,22 +49,11 @@ class SelectiveCopying(MadTask):
         """Accuracy of any guess that knows nothing of the string."""
         return 1 / (self.vocabulary - FIRST_CONTENT)
 
-    def batch(
-        self,
-        seed: int,
-        split: Split,
-        start: int,
-        count: int,
-        *,
-        length: int | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        length, n = length or self.length, self.num_tokens
+    def draw(self, seed: int, split: Split, indices: Indices, length: int, dtype: torch.dtype) -> Batch:
+        n = self.num_tokens
         check_room(length, n)
-        indices = torch.arange(start, start + count, device=device)
         kinds = self.vocabulary - FIRST_CONTENT
         content = FIRST_CONTENT + integers(derive_seed(seed, "mad-content", split), indices, n, kinds)
         blanks = integers(derive_seed(seed, "mad-blanks", split), indices, length - 2 * n - 1, n)
         before = torch.zeros_like(content).scatter_add_(1, blanks, torch.ones_like(blanks)).cumsum(dim=1)
-        return copy_batch(content, before + torch.arange(n, device=device), length)
+        return copy_batch(content, before + torch.arange(n, device=indices.device), length)
