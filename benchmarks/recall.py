@@ -169,9 +169,9 @@ def asked_only(options: argparse.Namespace) -> str:
     ratio = per_thousand["all"] / per_thousand["asked"]
     rows.append(["ratio", f"{ratio:.1f}x", f"{memory['all'] / memory['asked']:.1f}x"])
     note = (
-        f"Two layers of attention, dim 128, V={VOCABULARY}, L={LENGTH}, n={NUM_PAIRS}, batches of "
-        f"{BATCH}; whole training steps, drawing included. The gradients differ by {difference:.0e}. Asked: at "
-        f"least 5x, {_kept_or_missed(ratio >= 5)}."
+        f"Two layers of attention, dim 128, V={VOCABULARY}, L={LENGTH}, n={NUM_PAIRS}, batches of {BATCH}; "
+        f"whole training steps, drawing included. Relative difference of the gradients: {difference:.0e}. "
+        f"Asked: at least 5x, {_kept_or_missed(ratio >= 5)}."
     )
     header = ["", "seconds per 1,000 examples", "memory of a step, MiB"]
     return f"{note}\n\n{markdown_table(header, rows)}"
