@@ -84,9 +84,16 @@ def test_alternate_mixers_take_every_second_block():
     assert model.mixers[0].receptive_field == 4
 
 
+def test_one_block_has_no_room_for_an_alternate_mixer():
+    with pytest.raises(ConfigError, match="must be 2 or more"):
+        ModelConfig.parse({"mixer": "gru", "alternate": {"mixer": "gated_conv"}})
+
+
 def test_an_unknown_option_of_the_alternate_mixer_is_refused():
     with pytest.raises(ConfigError, match="did you mean 'width'"):
-        ModelConfig.parse({"mixer": "gru", "alternate": {"mixer": "gated_conv", "options": {"widht": 2}}})
+        ModelConfig.parse(
+            {"mixer": "gru", "num_layers": 2, "alternate": {"mixer": "gated_conv", "options": {"widht": 2}}}
+        )
 
 
 @pytest.mark.parametrize("name", [*MIXERS, *CATALOG])

@@ -15,6 +15,7 @@ from recollect.ops import (
     softmax_attn,
 )
 from recollect.ops.associations import Associations
+from recollect.ops.local_fit import solve_positive_definite
 
 B, T, H, K, V = 2, 9, 3, 5, 4
 BANDWIDTH = 1.7
@@ -335,6 +336,45 @@ def test_the_centred_form_has_less_rounding_error_than_the_normal_equations(rng)
     }
     assert errors["chunkwise"] < 0.5 * errors["reference"]
     assert errors["chunkwise"] < 1e-5
+
+
+def test_positive_definite_systems_are_solved_with_the_gradients_of_an_elimination(rng, exact):
+    root = torch.randn(2, 3, 5, 7, dtype=torch.float64, generator=rng)
+    right = torch.randn(2, 3, 5, 4, dtype=torch.float64, generator=rng).requires_grad_()
+    matrix = (root @ root.mT + 0.1 * torch.eye(5, dtype=torch.float64)).requires_grad_()
+    results = [solve(matrix, right) for solve in (solve_positive_definite, torch.linalg.solve)]
+    torch.testing.assert_close(*results, **exact)
+    weights = torch.randn(results[0].shape, dtype=torch.float64, generator=rng)
+    for by in (right, matrix):
+        first, second = (torch.autograd.grad((weights * x).sum(), by, retain_graph=True)[0] for x in results)
+        torch.testing.assert_close(first, second, **exact)
+
+
+def test_a_system_that_rounding_made_indefinite_is_solved_and_one_that_is_not_finite_gives_nan(rng):
+    """Two directions in five, and a ridge below the rounding of their matrix in single precision."""
+    root = 100 * torch.randn(4, 5, 2, dtype=torch.float64, generator=rng)
+    matrix = root @ root.mT + 1e-6 * torch.eye(5, dtype=torch.float64)
+    right = matrix @ root[..., :1]
+    assert torch.linalg.cholesky_ex(matrix.float()).info.any()
+    got = solve_positive_definite(matrix.float(), right.float())
+    assert ((matrix @ got.double() - right).norm(dim=1) < 1e-4 * right.norm(dim=1)).all()
+    matrix[1, 2, 2] = torch.nan
+    got = solve_positive_definite(matrix, right)
+    assert got.isfinite().all((1, 2)).tolist() == [True, False, True, True]
+    assert got[1].isnan().all()
+
+
+def test_five_hundred_monomials_are_fitted_with_several_threads(rng):
+    """Some builds of MKL fail in an elimination of this size with two threads."""
+    q, k, v = (torch.randn(1, 3, 1, 32, dtype=torch.float64, generator=rng) for _ in range(3))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        outputs = [local_polynomial_attn(q, k, v, ridge=0.1, form=form)[0] for form in FORMS]
+    finally:
+        torch.set_num_threads(threads)
+    for other in outputs[1:]:
+        torch.testing.assert_close(other, outputs[0], rtol=1e-8, atol=1e-8)
 
 
 def test_an_offset_of_all_keys_costs_few_digits(rng):

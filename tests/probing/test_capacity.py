@@ -168,6 +168,15 @@ def test_answers_that_are_not_finite_are_wrong():
     assert load["squared_error"][1] is None
 
 
+@pytest.mark.parametrize("loads", [[1 / 8, 1], [1, 2]])
+def test_a_layer_without_finite_answers_at_the_smallest_load_has_no_capacity(loads):
+    layer = named("cosformer", num_heads=1)
+    layer.features.forward = lambda x, positions, role: torch.full_like(torch.cat([x, x], -1), math.nan)
+    metrics, load, _ = measured(layer, task(loads=loads))
+    assert load["accuracy"] == [0, 0]
+    assert (metrics["capacity"], metrics["capacity_censored"]) == (None, False)
+
+
 def test_layers_that_do_not_fit_say_what_to_set():
     with pytest.raises(ConfigError, match="expected heads with 8 key channels and 8 value channels"):
         measured(named("retnet", num_heads=1), task())

@@ -5,8 +5,9 @@ import torch
 
 from recollect import regression as R
 from recollect.core import ConfigError
-from recollect.probing.kalman import kalman_filter, weighted_least_squares
+from recollect.probing.kalman import weighted_least_squares
 from recollect.probing.tracking import measure_tracking, predictions
+from recollect.tasks.bayes_regression import kalman_filter
 from recollect.tasks.tracking import TrackingTask
 
 LAWS = [
@@ -61,6 +62,23 @@ def _coefficient_covariance(kept, added):
     return inverse @ torch.diag(added) @ inverse.T
 
 
+def test_without_noise_as_many_associations_as_channels_are_enough_for_all_value_channels():
+    drawn = make(drift={"law": "constant"}, key_dim=3, length=9).draw(0, 0, 4)
+    filtered = kalman_filter(drawn.k, drawn.signal, *drawn.motion, noise=0.0)
+    torch.testing.assert_close(filtered.predictions[:, 3:], drawn.signal[:, 3:], rtol=1e-7, atol=1e-7)
+    assert filtered.variances[:, 3:].abs().max() < 1e-9
+    assert filtered.variances[:, :3].min() > 1e-4
+
+
+def test_values_of_the_last_keys_may_be_missing():
+    task = make(drift={"law": "drift", "memory": 5}, length=9)
+    drawn = task.draw(0, 0, 4)
+    whole = kalman_filter(drawn.k, drawn.v, *drawn.motion, noise=task.noise)
+    part = kalman_filter(drawn.k, drawn.v[:, :6], *drawn.motion, noise=task.noise)
+    torch.testing.assert_close(part.predictions[:, :7], whole.predictions[:, :7], rtol=1e-12, atol=1e-12)
+    assert (part.variances[:, 7:] > whole.variances[:, 7:]).all()
+
+
 def test_the_filters_errors_have_the_variance_that_it_states():
     task = make(drift={"law": "walk", "step": 0.2}, examples=3000)
     drawn = task.draw(1, 0, 3000)
@@ -95,7 +113,7 @@ def test_constant_coefficients_make_the_filter_ridge_regression():
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda x: kalman_filter(x, x, x[..., 0], x[..., 0], noise=0.0), "noise=0.0"),
+    (lambda x: kalman_filter(x, x, x[..., 0], x[..., 0], noise=-0.1), "noise=-0.1"),
     (lambda x: weighted_least_squares(x, x, decay=1.5, ridge=1.0), "decay=1.5"),
     (lambda x: weighted_least_squares(x, x, decay=1.0, ridge=0.0), "ridge=0.0"),
 ])  # fmt: skip

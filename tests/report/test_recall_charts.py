@@ -78,6 +78,8 @@ def capacity(model="rls", keys="sphere", seed=0, knee=3.0, key_dim=16) -> Record
         "linear_attention": (load - 1 / key_dim).tolist(),
         "linear_attention_scaled": ((load - 1 / key_dim) / (1 + load)).tolist(),
         "least_squares": np.maximum(1 - 1 / load, 0).tolist(),
+        "linear_attention_accuracy": (1 / (1 + load)).tolist() if keys == "sphere" else [None] * 7,
+        "least_squares_accuracy": (1 / (1 + load**2)).tolist() if keys == "sphere" else [None] * 7,
     }
     axis = {"pairs": pairs, "load": load.tolist()}
     series = {
@@ -262,6 +264,19 @@ def test_the_theory_ends_where_it_is_exact_and_errors_stop_at_the_smallest():
     assert row["squared_error"][0] == SMALLEST_SQUARED_ERROR
 
 
+def test_the_theory_of_accuracy_is_drawn_where_there_is_one():
+    row, other = (tables([capacity(keys=keys)])["load"][0] for keys in ("sphere", "correlated"))
+    loads = np.array(row["load"])
+    np.testing.assert_allclose(row["linear_attention_accuracy"], 1 / (1 + loads), rtol=1e-3)
+    np.testing.assert_allclose(row["least_squares_accuracy"], 1 / (1 + loads**2), rtol=1e-3)
+    assert other["linear_attention_accuracy"] == other["least_squares_accuracy"] == [None] * 7
+    titles = [f"theory: {name} (approximation)" for name in ("linear sum", "least squares")]
+    for keys, is_drawn in (("sphere", True), ("correlated", False)):
+        found = [capacity(keys=keys)]
+        words = drawn(recall_by_load, found, tables(found))
+        assert all((title in words) == is_drawn for title in titles)
+
+
 def test_layers_have_places_in_their_family(data):
     rows = only(data["load"], task="capacity(keys=sphere)")
     assert {row["model"]: row["family"] for row in rows} == {
@@ -399,12 +414,14 @@ def test_exact_least_squares_is_shown_at_every_decay_against_the_filter():
     run = tracking("rls")
     run = run.model_copy(
         update={
-            "series": run.series | {"decay": {"decay": [0.5, 0.75, 1.0], "error": [4.0, 3.0, 5.0]}},
+            "series": run.series
+            | {"decay": {"decay": [0.5, 0.75, 1.0], "error": [4.0, 3.0, 5.0]} | {"theory": [None, 3.2, 4.8]}},
             "metrics": run.metrics | {"error_kalman": 2.0},
         }
     )
     rows = tables([run])["decay"]
-    assert [(row["remembered"], row["value"]) for row in rows] == [(2, 2), (4, 1.5)]
+    assert [(row["remembered"], row["value"], row["theory"]) for row in rows] == [(2, 2, None), (4, 1.5, 1.6)]
+    assert "theory: exact least squares (approximation)" in drawn(error_by_decay, [run], tables([run]))
 
 
 def test_a_single_decay_is_no_axis():
@@ -419,6 +436,37 @@ def test_error_is_shown_for_the_most_pairs_by_bandwidth_and_at_the_best_bandwidt
     widths = np.array([0.05, 0.1, 0.2, 0.4])
     best = {pairs: widths[np.argmin(0.1 * widths**2 + 0.1 / (pairs * widths))] for pairs in (32, 128, 512)}
     assert found == best
+
+
+def test_the_theory_of_local_fits_is_drawn_once_a_task_for_each_degree():
+    columns = [
+        (degree, pairs, width, region, (1 - degree) * width**2, 0.1 / (pairs * width))
+        for degree in (0, 1)
+        for pairs in (32, 512)
+        for width in (0.05, 0.1, 0.4)
+        for region in ("boundary", "interior")
+    ]
+    names = ("degree", "pairs", "bandwidth", "region", "bias_squared", "variance")
+    theory = dict(zip(names, map(list, zip(*columns, strict=True)), strict=True))
+    runs = [smoothing(model) for model in ("local_linear_attention", "softmax_attention")]
+    runs = [run.model_copy(update={"series": run.series | {"theory": theory}}) for run in runs]
+    data = tables(runs)
+    constant = "theory: local constant, Gaussian (leading terms)"
+    said = [row for row in data["bandwidth"] if row.get("theory") == constant]
+    values = {(row["part"], row["bandwidth"]): row["value"] for row in said if row["region"] == "interior"}
+    assert len(values) == 9 == len(said) / 2
+    assert values["bias²", 0.1] == pytest.approx(0.01)
+    assert values["mean squared error", 0.1] == pytest.approx(0.01 + 0.1 / 51.2, rel=1e-3)
+    # A fit of degree 1 has no bias here, which a logarithmic axis has no place for.
+    lines = [row for row in data["bandwidth"] if "local linear, Gaussian" in row.get("theory", "")]
+    assert {row["value"] for row in lines if row["part"] == "bias²"} == {None}
+    # By number of pairs each has the bandwidth that is best for it.
+    best = {row["pairs"]: row["bandwidth"] for row in data["pairs"] if row.get("theory") == constant}
+    assert best == {
+        pairs: min((0.05, 0.1, 0.4), key=lambda h: h**2 + 0.1 / (pairs * h)) for pairs in (32, 512)
+    }
+    for chart in (smoothing_curves, smoothing_by_pairs):
+        assert constant in drawn(chart, runs, data)
 
 
 def test_steps_are_those_of_the_seeds_that_solve_it():

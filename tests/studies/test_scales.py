@@ -1,3 +1,5 @@
+from importlib.resources import files
+
 import pytest
 
 from recollect.core import ConfigError
@@ -45,6 +47,9 @@ def test_a_scale_changes_each_task_merges_training_and_replaces_lists():
     [
         ({"scales": {"small": {"seedz": 1}}}, "did you mean 'seeds'"),
         ({"scales": {"small": {"training": {"stepz": 1}}}}, "did you mean 'steps'"),
+        ({"tasks": [{"kind": ["mqar"], "length": 8}]}, "kind"),
+        ({"tasks": [{"kind": "mqar", "length": 8, "num_pairs": []}]}, "'num_pairs' is empty"),
+        ({"tasks": UNTRAINED["tasks"]}, "untrained layers"),
         ({"tasks": [{"kind": "mqarr", "length": 8}]}, "did you mean 'mqar'"),
         ({"tasks": [{"kind": "mqar", "length": 8, "num_pairs": 3}]}, "`length` >= 12"),
     ],
@@ -52,6 +57,28 @@ def test_a_scale_changes_each_task_merges_training_and_replaces_lists():
 def test_mistakes_in_scales_and_kinds_are_refused(fields, message):
     with pytest.raises(ConfigError, match=message):
         Study.parse(RECALL | fields)
+
+
+def test_a_backbone_is_shared_a_models_own_field_holds_and_a_scale_changes_every_model():
+    study = Study.parse(
+        RECALL
+        | {
+            "backbone": {"dim": 6, "norm": "rms"},
+            "models": [{"mixer": "gru"}, {"mixer": "lstm", "dim": 4}],
+            "scales": {"wide": {"backbone": {"dim": 16}, "models": {"num_layers": 2}}},
+        }
+    )
+    assert [(model.dim, model.norm) for model in study.models] == [(6, "rms"), (4, "rms")]
+    wide = study.scaled("wide").models
+    assert [(model.dim, model.norm, model.num_layers) for model in wide] == [(16, "rms", 2)] * 2
+
+
+def test_epochs_of_a_fixed_set_give_the_steps():
+    study = Study.parse(RECALL | {"training": {"epochs": 3, "examples": 20, "batch_size": 8}})
+    assert {run.training.steps for run in study.runs()} == {6}
+    for training in ({"epochs": 3}, {"schedule": "epoch"}):
+        with pytest.raises(ConfigError, match="need `examples`"):
+            Study.parse(RECALL | {"training": training}).runs()
 
 
 def test_an_unknown_scale_is_refused_with_those_there_are():
@@ -71,6 +98,30 @@ def test_untrained_runs_have_no_training_and_land_in_the_store():
             assert record.metrics["state_size"] > 0
             assert record.series["load"]["pairs"] == [4, 8]
         assert run_study(study, store, SerialExecutor()) == records
+
+
+def test_fields_that_an_untrained_layer_does_not_read_are_refused():
+    study = Study.parse(UNTRAINED | {"backbone": {"dim": 64, "num_layers": 2}})
+    with pytest.raises(ConfigError, match="leave out dim, num_layers"):
+        study.runs()
+
+
+def test_a_mistake_of_any_sort_is_found_before_the_runs_and_names_its_run(monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("no memory")
+
+    study = Study.parse(RECALL)
+    monkeypatch.setattr("recollect.tasks.MQAR.draw", fails)
+    with (
+        Store("sqlite://") as store,
+        pytest.raises(ConfigError, match=r"gru on mqar.*RuntimeError: no memory"),
+    ):
+        run_study(study, store, SerialExecutor())
+
+
+def test_every_definition_is_a_built_in_study():
+    folder = files("recollect.studies") / "definitions"
+    assert {f.name for f in folder.iterdir() if f.name.endswith(".yaml")} == set(STUDIES.values())
 
 
 def test_a_mixer_that_solves_no_regression_cannot_be_given_associations():

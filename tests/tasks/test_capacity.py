@@ -123,6 +123,15 @@ def test_loads_are_pairs_for_each_key_dimension():
             task(loads=loads)
 
 
+def test_clusters_need_a_direction_beside_their_centre():
+    with pytest.raises(ConfigError, match=r"`key_dim`=1: clustered keys need at least 2 channels"):
+        task(keys={"law": "clustered"}, key_dim=1)
+    for law in LAWS.values():
+        keys = law.draw(0, torch.arange(2), 5, law.least_dim)
+        assert keys.isfinite().all()
+        assert task(keys=law.model_dump(), key_dim=law.least_dim).dim == law.least_dim
+
+
 def test_a_task_says_what_it_is():
     made = task(keys={"law": "correlated", "exponent": 2.0})
     facts = {"kind": "capacity", "keys": "correlated", "key_dim": 6, "value_dim": 5}

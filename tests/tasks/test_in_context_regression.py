@@ -5,7 +5,7 @@ import torch
 
 from recollect.core import ConfigError, NotDefinedError
 from recollect.tasks import Task
-from recollect.tasks.bayes_regression import kalman_filter, sparse_average
+from recollect.tasks.bayes_regression import sparse_average, stationary_filter
 from recollect.tasks.in_context_regression import InContextRegression
 
 FUNCTIONS = ["dense", "sparse", "network", "drifting"]
@@ -128,7 +128,7 @@ def test_dense_prediction_is_ridge_regression_for_every_prompt_length():
 def test_the_kalman_filter_is_conditioning_of_the_joint_gaussian(persistence):
     task = make(function="drifting", persistence=0.7, noise=0.3)
     x, y, _ = prompts(task, 6)
-    predictions = kalman_filter(x, y, prior_variance=0.2, noise_variance=0.09, persistence=persistence)
+    predictions = stationary_filter(x, y, prior_variance=0.2, noise_variance=0.09, persistence=persistence)
     lags = (torch.arange(7)[:, None] - torch.arange(7)).abs()
     memory = torch.tensor(persistence, dtype=x.dtype) ** lags
     coefficients = torch.einsum("st,de->sdte", memory, torch.eye(5, dtype=x.dtype) / 5)
@@ -180,13 +180,13 @@ def test_no_other_ridge_has_a_smaller_risk(function, noise_factor):
     targets = targets_of(batch, 20_000)
     best = (targets - task.predict(x, y).mean).square()
     persistence = 0.9 if function == "drifting" else 1.0
-    other = kalman_filter(
+    other = stationary_filter(
         x, y, prior_variance=0.2, noise_variance=0.25 * noise_factor, persistence=persistence
     )
     worse = (targets - other.mean).square() - best
     late = worse[:, 3:].mean(1)
     assert late.mean() > 3 * late.std() / 20_000**0.5
-    static = (targets - kalman_filter(x, y, prior_variance=0.2, noise_variance=0.25).mean).square()
+    static = (targets - stationary_filter(x, y, prior_variance=0.2, noise_variance=0.25).mean).square()
     assert function == "dense" or (static - best)[:, 3:].mean() > 0
 
 
@@ -208,7 +208,7 @@ def test_knowing_the_support_helps_and_the_average_learns_it():
     x, y, batch = prompts(task, 4000)
     targets = targets_of(batch, 4000)
     average = (targets - task.predict(x, y).mean).square()
-    ridge = (targets - kalman_filter(x, y, prior_variance=0.2, noise_variance=0.09).mean).square()
+    ridge = (targets - stationary_filter(x, y, prior_variance=0.2, noise_variance=0.09).mean).square()
     assert average[:, 2:].mean() < 0.8 * ridge[:, 2:].mean()
 
 
@@ -232,6 +232,32 @@ def test_the_loss_is_the_mean_squared_error_at_the_asked_positions():
     assert (task.input_size, task.output_size, task.criterion) == (6, 1, "nmse")
     assert task.label == "in_context_regression(length=13, dim=5)"
     assert task.facts()["function"] == "dense"
+
+
+@pytest.mark.parametrize("function", ["dense", "sparse", "drifting"])
+@pytest.mark.parametrize("length", [1, 12])
+def test_the_reference_is_the_best_prediction_for_a_batch_as_it_comes(function, length):
+    task = make(function=function, noise=0.3)
+    batch = task.batch(3, "test", 5, 4, length=length)  # single precision
+    reference = task.reference(batch)
+    assert reference.shape == batch.targets[batch.mask].shape
+    exact = task.bayes(task.batch(3, "test", 5, 4, length=length, dtype=torch.float64))
+    torch.testing.assert_close(reference, exact, rtol=1e-4, atol=1e-5)
+
+
+def test_there_is_no_reference_where_there_is_no_closed_form():
+    for fields in ({"function": "network"}, {"function": "sparse", "noise": 0.0}):
+        task = make(**fields)
+        assert task.reference(task.batch(0, "test", 0, 2)) is None
+
+
+def test_blocks_of_examples_change_no_prediction(monkeypatch):
+    task = make(function="sparse", noise=0.3)
+    x, y, _ = prompts(task, 5)
+    whole = task.predict(x, y)
+    monkeypatch.setattr("recollect.tasks.bayes_regression._BLOCK_NUMBERS", 2 * 10 * 7 * 2)
+    for got, want in zip(task.predict(x, y), whole, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
 def test_what_has_no_closed_form_is_refused_by_name():

@@ -5,7 +5,7 @@ import torch
 
 from recollect.core import ConfigError
 from recollect.tasks import Task
-from recollect.tasks.mad import MAD_TASKS, Memorisation, mad_score, settings
+from recollect.tasks.mad import MAD_TASKS, mad_score
 from recollect.tasks.mad.associations import first_occurrence
 from recollect.tasks.mad.fuzzy_recall import _different
 from recollect.tasks.tokens import IGNORED
@@ -260,29 +260,6 @@ def test_a_longer_sequence_can_be_asked_for(kind):
     batch = task.batch(0, "test", 0, 3, length=2 * task.length)
     assert batch.inputs.shape == (3, 2 * task.length)
     assert batch.mask.any(1).all()
-
-
-def test_the_benchmark_has_66_settings_of_which_each_differs_from_its_baseline_in_one_factor():
-    counts = Counter(setting.task["kind"] for setting in settings())
-    assert list(counts.values()) == [11, 11, 14, 13, 11, 6]
-    for scale in ("full", "small"):
-        found = settings(scale)
-        assert set(MAD_TASKS) == {setting.task["kind"] for setting in found}
-        baselines = {s.task["kind"]: s for s in found if s.factor == "baseline"}
-        for setting in found:
-            MAD_TASKS[setting.task["kind"]].parse(setting.task)
-            base = baselines[setting.task["kind"]]
-            differing = [field for field in base.task if setting.task[field] != base.task[field]]
-            differing += ["examples"] * (setting.examples != base.examples)
-            assert len(differing) == (0 if setting is base else 2)
-
-
-def test_the_baselines_are_the_defaults_of_the_tasks():
-    for setting in settings():
-        if setting.factor == "baseline":
-            kind = setting.task["kind"]
-            assert MAD_TASKS[kind].parse(setting.task) == MAD_TASKS[kind]()
-            assert setting.examples == (256 if MAD_TASKS[kind] is Memorisation else 12_800)
 
 
 def test_the_score_is_the_mean_over_settings_by_task_and_by_factor():

@@ -87,6 +87,25 @@ def test_fillers_change_nothing_else():
     assert torch.equal(blank.inputs[:, :10], drawn.inputs[:, :10])
 
 
+@pytest.mark.parametrize(("vocabulary", "stated"), [(256, 0.953), (8192, 0.998)])
+def test_random_fillers_mislead_a_reader_of_what_last_followed_the_key(vocabulary, stated):
+    """It answers with the token after the last earlier occurrence of the key, in the context or a filler."""
+    batch = MQAR(length=64, num_pairs=4, vocabulary=vocabulary).batch(0, "test", 0, 4000)
+    row, position = (part.unflatten(0, (4000, 4)) for part in batch.mask.nonzero().unbind(1))
+    places, tokens = torch.arange(64), batch.inputs[row]
+    is_before = places < position[..., None]
+    is_key = tokens == batch.inputs[row, position][..., None]
+    last = torch.where(is_before & is_key, places, -1).amax(-1)
+    right = (batch.inputs[row, last + 1] == batch.targets[row, position]).double().mean(1)
+    error = right.std() / 4000**0.5
+    assert abs(right.mean() - stated) < 3 * error
+    num_fillers = (is_before & ~batch.mask[row]).sum(-1) - 8
+    chance = ((1 - 1 / vocabulary) ** num_fillers.double()).mean(1)
+    # A key among the fillers is followed by its value once in V, which the formula leaves out.
+    assert abs((right - chance).mean()) < 3 * (right - chance).std() / 4000**0.5 + 0.05 / vocabulary
+    assert abs(chance.mean() - stated) < 3 * chance.std() / 4000**0.5 + 5e-4
+
+
 def test_questions_come_as_often_at_each_slot_as_the_power_law_says():
     task = MQAR(length=16, num_pairs=2, vocabulary=32, power=0.5)
     mask = task.batch(6, "train", 0, 40_000).mask[:, 4::2].double().mean(dim=0)

@@ -121,7 +121,7 @@ def test_windows_are_consecutive_tokens_of_their_part(text):
 
 
 @pytest.mark.parametrize("source", ["docs", "stdlib"])
-def test_no_paragraph_of_more_than_a_line_is_in_two_parts(source):
+def test_no_paragraph_of_forty_characters_is_in_two_parts(source):
     task = Text.parse(SMALL | {"source": source, "characters": 400_000})
     parts = _parts_of(task)
     assert "".join(parts.values()) == read_corpus(source, 400_000)
@@ -133,10 +133,14 @@ def test_no_paragraph_of_more_than_a_line_is_in_two_parts(source):
     assert all(one.isdisjoint(other) for one, other in combinations(long, 2))
 
 
-def test_a_repeated_header_is_kept_once_and_short_lines_always():
+def test_a_repeated_header_is_kept_once_and_short_paragraphs_always_however_many_lines_they_have():
     header = "Copyright the authors; licensed under the terms below."
     one, two = f"{header}\n\nNote:\n\nfirst", f"\n{header.replace(' ', chr(10), 1)}\n\nNote:\n\nsecond\n"
     assert without_repeats([one, two]) == f"{header}\n\nNote:\n\nfirst\n\nNote:\n\nsecond"
+    for count, times in ((39, 2), (40, 1)):
+        lines = "a" * (count - 20) + "\n" + "b" * 19
+        kept = without_repeats([f"{lines}\n\nfirst", f"{lines}\n\nsecond"])
+        assert kept.count(lines) == times
 
 
 def test_an_example_depends_on_seed_split_and_index_alone(text):

@@ -9,6 +9,7 @@ from torch import nn
 from recollect.models import ModelConfig
 from recollect.tasks import MQAR, ContinuousRecall, Mixture, Text
 from recollect.training import TrainingConfig, assess, score_split, train
+from recollect.training.trainer import seed_of_setting
 
 TASK = MQAR(length=16, num_pairs=3, vocabulary=20)
 QUICK = {
@@ -118,3 +119,20 @@ def test_the_first_evaluation_below_a_limit_is_when_it_was_reached():
     curve.validation_error[:] = [0.9, 0.005, 0.001]
     assert curve.reached(0.01) == (10, curve.seconds[1])
     assert curve.reached(1e-4) is None
+
+
+def test_settings_share_no_draws_so_that_their_errors_add_up():
+    tests = tuple(MQAR(length=length, num_pairs=2, vocabulary=20) for length in (8, 16))
+    task = Mixture(parts=(TASK,), examples=(1,), tests=tests)
+    first, second = (
+        test.batch(seed_of_setting(0, task, test), "test", 0, 50).inputs[:, :4] for test in tests
+    )
+    assert (first != second).any(1).float().mean() > 0.9
+    assert seed_of_setting(0, TASK, TASK) == 0
+
+
+def test_parts_of_different_precision_score_the_same():
+    model = model_of(TASK)
+    whole = score(model, TASK, 40).overall.value
+    single = score_split(model.float(), TASK, 1, "test", 40, dtype=torch.float32, device="cpu").overall
+    assert single.value == pytest.approx(whole, abs=1 / 120)

@@ -80,6 +80,17 @@ class ModelConfig(MixerConfig):
     tied: bool = False
     label: str | None = None
 
+    @model_validator(mode="after")
+    def _has_room_for_both(self) -> "ModelConfig":
+        if self.alternate is not None and self.num_layers < 2:
+            raise ValueError("`alternate` takes the first block: with it `num_layers` must be 2 or more")
+        return self
+
+    @property
+    def mixer_names(self) -> tuple[str, ...]:
+        """The names of all its mixers."""
+        return (self.mixer,) if self.alternate is None else (self.mixer, self.alternate.mixer)
+
     @property
     def title(self) -> str:
         """The label or, without one, the mixer's name and the options that are not its defaults."""

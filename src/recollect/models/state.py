@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recollect.core.errors import NotDefinedError
 from recollect.models.backbone import SequenceModel
 
 
@@ -14,7 +13,7 @@ def measured_state_bytes(model: SequenceModel, length: int) -> int | None:
     """Bytes of the tensors that `step` hands on after `length` positions of one sequence.
 
     Read off the state itself, in the dtype it has, and not from what the mixers say of it. None where a mixer
-    cannot be read one position at a time. Cost: `length` steps.
+    cannot be read one position at a time, or fails at it. Cost: `length` steps.
 
     Example:
         >>> from recollect.models import ModelConfig
@@ -28,7 +27,7 @@ def measured_state_bytes(model: SequenceModel, length: int) -> int | None:
         state: Any = model.initial_state(1)
         for _ in range(length):
             _, state = model.step(x_t, state)
-    except NotDefinedError:
+    except Exception:  # A user's `step` may raise anything; what was trained must not be lost to it.
         return None
     return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(state))
 

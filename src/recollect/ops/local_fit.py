@@ -20,6 +20,29 @@ def check_ridge(ridge: PerHead) -> None:
         raise ValueError(f"ridge={ridge}: expected a positive number, or one for each head.")
 
 
+def solve_positive_definite(
+    matrix: Float[Tensor, "*B P P"], right: Float[Tensor, "*B P M"]
+) -> Float[Tensor, "*B P M"]:
+    """`matrix^-1 right` for symmetric positive definite matrices; NaN where one is not finite.
+
+    A ridge below the rounding of its matrix can leave it indefinite. Such a matrix is factorised with a
+    raised diagonal, and one step of refinement then solves with the ridge that was asked for. Cost: two
+    Cholesky factors, which is the work of one LU factorisation.
+
+    Example:
+        >>> matrix = torch.tensor([[4.0, 2.0], [2.0, 5.0]])
+        >>> solve_positive_definite(matrix, torch.tensor([[6.0], [7.0]])).flatten()
+        tensor([1., 1.])
+    """
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+    rounding = matrix.shape[-1] * torch.finfo(matrix.dtype).eps * diagonal.amax(-1, keepdim=True)
+    is_indefinite = torch.linalg.cholesky_ex(matrix.detach()).info.unsqueeze(-1) != 0
+    raised = diagonal + torch.where(is_indefinite, rounding, torch.zeros_like(rounding))
+    factor = torch.linalg.cholesky_ex(torch.diagonal_scatter(matrix, raised, dim1=-2, dim2=-1)).L
+    x = torch.cholesky_solve(right, factor)
+    return x + torch.cholesky_solve(right - matrix @ x, factor)
+
+
 def intercept(
     p: Float[Tensor, "B H 1 S"],
     x: Float[Tensor, "B H S P"],
@@ -32,7 +55,7 @@ def intercept(
     slopes = per_head(ridge) * torch.ones_like(x[..., :1, :])
     penalty = torch.diag_embed(torch.cat([nothing, slopes], dim=-1).squeeze(-2))
     weighted = p.mT * design
-    return torch.linalg.solve(design.mT @ weighted + penalty, weighted.mT @ v)[..., :1, :]
+    return solve_positive_definite(design.mT @ weighted + penalty, weighted.mT @ v)[..., :1, :]
 
 
 def solved_slope(
@@ -41,7 +64,7 @@ def solved_slope(
     r"""$(\mathrm{Cov} + \lambda I)^{-1} \bar x$ for a block of queries."""
     identity = torch.eye(mean.shape[-1], dtype=mean.dtype, device=mean.device)
     penalty = ridge[:, None, None, None] * identity if isinstance(ridge, Tensor) else ridge * identity
-    return torch.linalg.solve(covariance + penalty, mean.unsqueeze(-1)).squeeze(-1)
+    return solve_positive_definite(covariance + penalty, mean.unsqueeze(-1)).squeeze(-1)
 
 
 def tilted_mean(

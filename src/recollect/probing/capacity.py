@@ -49,7 +49,8 @@ def measure_capacity(
 
     Returns:
         metrics and series of a record: the capacity is the load down to which accuracy stays above .9,
-        interpolated in the logarithm of the load.
+        interpolated in the logarithm of the load; None if an answer at the smallest load is not finite, and
+        nothing can be said.
 
     Raises:
         ConfigError: heads that do not fit the task.
@@ -145,9 +146,11 @@ def _standard_error(per_sequence: Float64[Tensor, " B"]) -> float | None:
     return None if count < 2 else float(per_sequence.std() / math.sqrt(count))
 
 
-def _capacity(rows: list[dict[str, Any]], dim: int) -> tuple[float, bool]:
-    """Where accuracy first falls below `RECALLED`, and whether it never does."""
-    # One pair is always recalled: the only value is the nearest.
+def _capacity(rows: list[dict[str, Any]], dim: int) -> tuple[float | None, bool]:
+    """Where accuracy first falls below `RECALLED`, if that is known, and whether it never does."""
+    if not math.isfinite(rows[0]["squared_error"]):
+        return None, False
+    # A finite answer recalls one pair: the only value is the nearest.
     load, accuracy = 1 / dim, 1.0
     for row in rows:
         if row["accuracy"] < RECALLED:

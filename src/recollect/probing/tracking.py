@@ -9,10 +9,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from recollect.core import ConfigError
-from recollect.probing.kalman import kalman_filter, weighted_least_squares
+from recollect.probing.kalman import weighted_least_squares
 from recollect.regression import RegressionLayer
 from recollect.regression.gates import FixedDecay
 from recollect.regression.reading import natural_key_norm, regress
+from recollect.tasks.bayes_regression import kalman_filter
 from recollect.tasks.tracking import CHUNK, Tracked, TrackingTask
 
 PerPosition = Float64[Tensor, "B T"]

@@ -25,7 +25,7 @@ _CONFIG = {
     "background": "white",
     "font": "sans-serif",
     "view": {"stroke": None},
-    "title": {"anchor": "start"},
+    "title": {"anchor": "start", "limit": 520},
     "axis": {"gridOpacity": 0.5},
 }
 

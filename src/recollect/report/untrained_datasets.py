@@ -21,7 +21,14 @@ LEAST_SQUARES = "exact least squares"
 REGIONS = ("boundary", "interior")
 PARTS = {"bias_squared": "bias²", "variance": "variance", "mse": "mean squared error"}
 
+LOCAL_FITS = {
+    0: "theory: local constant, Gaussian (leading terms)",
+    1: "theory: local linear, Gaussian (leading terms)",
+}
+"""By degree."""
+
 _THEORY = ("linear_attention", "linear_attention_scaled", "least_squares")
+_THEORY_ACCURACY = ("linear_attention_accuracy", "least_squares_accuracy")
 _MAX_POSITIONS = 120
 
 
@@ -31,12 +38,14 @@ def untrained_datasets(groups: Sequence[Sequence[Record]], found: Sequence[Resul
     Columns of numbers, which a chart flattens, in `load` (per task and layer), `tracking` and `fitted_curve`;
     one number a row in `decay`, `bandwidth` and `pairs`.
     """
+    first_of_task = {runs[0].task: runs[0] for runs in reversed(groups)}.values()
+    smoothing = [_smoothing(runs) for runs in groups] + _local_theory(first_of_task)
     return {
         "load": _placed(row for runs in groups if (row := _load_row(runs))),
         "tracking": _placed(row for runs in groups if (row := _tracking_row(runs))),
         "decay": _decay_rows(groups, found),
-        "bandwidth": [row for runs in groups for row in _bandwidth_rows(runs)],
-        "pairs": [row for runs in groups for row in _pairs_rows(runs)],
+        "bandwidth": [row for rows in smoothing for row in _at_most_pairs(rows)],
+        "pairs": [row for rows in smoothing for row in _at_best_bandwidth(rows)],
         "fitted_curve": [row for runs in groups if (row := _fitted_row(runs))],
     }
 
@@ -73,9 +82,6 @@ def _load_row(runs: Sequence[Record]) -> dict[str, Any]:
     first = having[0]
     accuracy = band(having, "load", "accuracy")
     error = band(having, "load", "squared_error")
-    theory = first.series.get("theory", {})
-    same_axis = theory.get("load") == first.series["load"]["load"]
-    absent = np.full(len(accuracy["low"]), np.nan)
     columns = {
         "load": column(first, "load", "load"),
         "guess": 1 / column(first, "load", "pairs"),
@@ -93,10 +99,19 @@ def _load_row(runs: Sequence[Record]) -> dict[str, Any]:
         },
     }
     for name in _THEORY:
-        values = column(first, "theory", name) if same_axis else absent
+        values = _theory(first, name)
         # 0 is no place on a logarithmic axis: where the theory is exact its line ends.
         columns[name] = np.where(values >= SMALLEST_SQUARED_ERROR, values, np.nan)
+    columns |= {name: _theory(first, name) for name in _THEORY_ACCURACY}
     return _head(first) | _numbers(columns)
+
+
+def _theory(run: Record, name: str) -> np.ndarray:
+    """A curve of the theory at the loads of the run; NaN where it has none."""
+    table, loads = run.series.get("theory", {}), run.series["load"]["load"]
+    if name not in table or table.get("load") != loads:
+        return np.full(len(loads), np.nan)
+    return column(run, "theory", name)
 
 
 def _tracking_row(runs: Sequence[Record]) -> dict[str, Any]:
@@ -143,14 +158,16 @@ def _decay_rows(groups: Sequence[Sequence[Record]], found: Sequence[Result]) -> 
 
 
 def _exact_rows(run: Record) -> Rows:
-    """Least squares at every decay, which is the same for every layer of a task."""
+    """Least squares at every decay, the same for every layer of a task, and what theory says of it."""
     series, kalman = run.series.get("decay", {}), run.metrics.get("error_kalman")
     if not series or not kalman:
         return []
-    columns = zip(series["decay"], series["error"], strict=True)
+    said = series.get("theory", [None] * len(series["decay"]))
+    columns = zip(series["decay"], series["error"], said, strict=True)
     return [
         _decay_row(run.task, LEAST_SQUARES, LEAST_SQUARES, decay, error / kalman, None, None)
-        for decay, error in columns
+        | {"theory": None if theory is None else rounded(theory / kalman)}
+        for decay, error, theory in columns
         if error is not None and decay < 1
     ]
 
@@ -179,16 +196,14 @@ def decay_of(run: Record) -> float | None:
     return None
 
 
-def _bandwidth_rows(runs: Sequence[Record]) -> Rows:
+def _at_most_pairs(rows: Rows) -> Rows:
     """Bias, variance and their sum at each bandwidth, for the largest number of pairs."""
-    rows = _smoothing(runs)
     most = max((row["pairs"] for row in rows), default=None)
     return [row for row in rows if row["pairs"] == most]
 
 
-def _pairs_rows(runs: Sequence[Record]) -> Rows:
+def _at_best_bandwidth(rows: Rows) -> Rows:
     """The same at each number of pairs, for the bandwidth that is best for it."""
-    rows = _smoothing(runs)
     best: dict[tuple[str, float], dict[str, Any]] = {}
     for row in rows:
         key = (row["region"], row["pairs"])
@@ -223,6 +238,28 @@ def _smoothing(runs: Sequence[Record]) -> Rows:
             if region in REGIONS
         ]
     return rows
+
+
+def _local_theory(runs: Iterable[Record]) -> list[Rows]:
+    """What theory says of the error of local fits, in rows as those of `_smoothing`, by task and degree."""
+    found: dict[tuple[str, int], Rows] = {}
+    for run in runs:
+        table = run.series.get("theory", {})
+        if "degree" not in table:
+            continue
+        columns = (
+            table[name] for name in ("degree", "pairs", "bandwidth", "region", "bias_squared", "variance")
+        )
+        for degree, pairs, bandwidth, region, bias, variance in zip(*columns, strict=True):
+            values = {"bias_squared": bias, "variance": variance, "mse": bias + variance}
+            found.setdefault((run.task, degree), []).extend(
+                {"task": run.task, "theory": LOCAL_FITS[degree], "part": title, "region": region}
+                | {"panel": f"{title}, {region}", "pairs": pairs, "bandwidth": bandwidth}
+                # 0 is no place on a logarithmic axis: a line that fits a line has no bias.
+                | {"value": rounded(values[part]) if values[part] >= SMALLEST_ERROR else None}
+                for part, title in PARTS.items()
+            )
+    return list(found.values())
 
 
 def _fitted_row(runs: Sequence[Record]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ STUDIES = {
     "mad": "mad.yaml",
     "tracking": "tracking.yaml",
     "smoothing": "smoothing.yaml",
+    "recall-lm": "recall-lm.yaml",
+    "mqar-recipe": "mqar-recipe.yaml",
 }
 
 

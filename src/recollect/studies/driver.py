@@ -45,12 +45,17 @@ def check(runs: Sequence[Run]) -> None:
     Raises:
         ConfigError: names the run and what is wrong with it.
     """
-    distinct = {run.model_copy(update={"seed": 0}).id: run for run in runs}
+    distinct = {(run.task.digest(), run.model.digest(), _device(run)): run for run in runs}
     for run in distinct.values():
         try:
             _try(run)
-        except RecollectError as error:
-            raise ConfigError(f"{run.model.title} on {run.task.label}: {error}") from error
+        except Exception as error:
+            reason = str(error) if isinstance(error, RecollectError) else f"{type(error).__name__}: {error}"
+            raise ConfigError(f"{run.model.title} on {run.task.label}: {reason}") from error
+
+
+def _device(run: Run) -> tuple[str, str]:
+    return ("", "") if run.training is None else (run.training.device, run.training.precision)
 
 
 def _try(run: Run) -> None:
@@ -60,9 +65,9 @@ def _try(run: Run) -> None:
         return
     assert run.training is not None
     resolve_device(run.training)
+    model = run.model.build(task.input_size, task.output_size, seed=0, is_tokens=task.is_tokens)
     for setting in task.test_tasks():
         examples = [setting.batch(0, split, 0, 2) for split in SPLITS]
-        model = run.model.build(task.input_size, task.output_size, seed=0, is_tokens=task.is_tokens)
         if not run.source:  # A user's mixer may do anything: it is run in a worker only.
             model(examples[0].inputs)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from recollect.core import ConfigError, derive_seed, seeded_initialisation, source_hash
+from recollect.core import ConfigError, derive_seed, seeded_initialisation
 from recollect.models import measured_state_bytes
 from recollect.probing import MEASURES
 from recollect.regression import RegressionLayer
 from recollect.studies.environment import environment, peak_memory_bytes
 from recollect.studies.record import Record, Status
-from recollect.studies.run import Run
+from recollect.studies.run import Run, source_of
 from recollect.tasks import Task, UntrainedTask
 from recollect.tasks.labels import label_kind
 from recollect.training import SOLVED_BELOW, Metrics, Series, Trained, assess, train
@@ -99,7 +99,7 @@ def _measure(run: Run, task: UntrainedTask, on_progress: Progress) -> tuple[Stat
     _check_source(run)
     with torch.no_grad():
         metrics, series = MEASURES[label_kind(task)](layer, task, derive_seed(run.seed, "data"), on_progress)
-    return "done", {"state_size": layer.state_size(1)} | metrics, series
+    return "done", metrics, series
 
 
 def untrained_layer(run: Run, task: UntrainedTask) -> RegressionLayer:
@@ -119,8 +119,8 @@ def untrained_layer(run: Run, task: UntrainedTask) -> RegressionLayer:
 
 
 def _check_source(run: Run) -> None:
-    if run.source and source_hash(run.model.mixer) != run.source:
-        raise ConfigError(f"the source of {run.model.mixer} changed while the study ran; run it again.")
+    if run.source and source_of(run.model) != run.source:
+        raise ConfigError(f"the source of {run.model.title} changed while the study ran; run it again.")
 
 
 def _curve(trained: Trained) -> dict[str, list[Any]]:

@@ -38,7 +38,8 @@ def expand_task(task: Any) -> list[Any]:
 
 def _all_pairs(task: dict[str, Any]) -> list[Any]:
     """One task for each combination of the listed values; unknown kinds are left for the parser to refuse."""
-    known = TASKS.get(task.get("kind", ""))
+    kind = task.get("kind")
+    known = TASKS.get(kind) if isinstance(kind, str) else None
     if known is None:
         return [task]
     swept = [
@@ -46,6 +47,8 @@ def _all_pairs(task: dict[str, Any]) -> list[Any]:
         for name, value in task.items()
         if isinstance(value, list) and name in known.model_fields and not _holds_many(known, name)
     ]
+    if empty := [name for name in swept if not task[name]]:
+        raise ConfigError(f"task {kind}: the list of {empty[0]!r} is empty; give a value or several.")
     return [
         task | dict(zip(swept, values, strict=True)) for values in product(*(task[name] for name in swept))
     ]

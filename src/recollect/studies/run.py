@@ -14,6 +14,12 @@ RESULTS_VERSION = 1
 """Raised whenever the same config would give other numbers; older records then no longer match."""
 
 
+def source_of(model: ModelConfig) -> str:
+    """Hash of the source of the user's mixers in a model; empty where there are none."""
+    hashes = [source_hash(name) for name in model.mixer_names if ":" in name]
+    return hashes[0] if len(hashes) == 1 else "".join(digest[:16] for digest in hashes)
+
+
 class Run(Config):
     """One model on one task: trained, or as it is.
 
@@ -42,10 +48,27 @@ class Run(Config):
         return self
 
     @model_validator(mode="after")
+    def _says_nothing_that_is_not_read(self) -> Self:
+        if self.training is None:
+            named = {"mixer", "options", "label"}
+            given = self.model.model_dump(exclude=named)
+            unread = [
+                name for name, value in given.items() if value != ModelConfig.model_fields[name].default
+            ]
+            if unread:
+                raise ValueError(
+                    f"the task {self.task.label} asks the layer of {self.model.title!r} alone: leave out "
+                    f"{', '.join(unread)}"
+                )
+        elif self.training.examples is None and (self.training.epochs or self.training.schedule == "epoch"):
+            raise ValueError("`epochs` and `schedule: epoch` need `examples`, the size of the fixed set")
+        return self
+
+    @model_validator(mode="after")
     def _hash_source(self) -> Self:
         # Fixed here, so that a file edited while a study runs cannot change the names of its runs.
-        if ":" in self.model.mixer and not self.source:
-            object.__setattr__(self, "source", source_hash(self.model.mixer))
+        if not self.source:
+            object.__setattr__(self, "source", source_of(self.model))
         return self
 
     @property

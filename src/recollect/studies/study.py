@@ -7,10 +7,10 @@ from typing import Annotated, Any, Self, TypeVar
 import yaml
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from recollect.core import Config, ConfigError, lookup, source_hash, suggestion
+from recollect.core import Config, ConfigError, lookup, suggestion
 from recollect.models import ModelConfig
 from recollect.studies.expansion import expand_task
-from recollect.studies.run import Run
+from recollect.studies.run import Run, source_of
 from recollect.tasks import AnyTask
 from recollect.training import TrainingConfig
 
@@ -30,7 +30,7 @@ class Study(Config):
     Attributes:
         name: shown in the store and the report.
         description: one or two sentences for the reader of the report.
-        tasks: in a file, `memory.alpha`, `memory.h95` and `length` may be lists (one task each).
+        tasks: in a file a list where one value belongs makes a task of each (`recollect.studies.expansion`).
         backbone: fields of `recollect.models.ModelConfig` that all models share; a model's own hold.
         models: see `recollect.models.ModelConfig`.
         training: what all models share.
@@ -40,8 +40,8 @@ class Study(Config):
             with the best validation error is the one reported. Empty: the rates of `training` and `tuned`.
         seeds: number of seeds; a seed decides initialisation and data.
         scales: changes to all of these by name, for `recollect run STUDY --scale NAME`. For `tasks` and
-            `models` a mapping changes each of them and a list takes their place; `training` and `backbone`
-            are merged.
+            `models` a mapping changes each of them and a list takes their place; `training` is merged, and
+            `backbone` changes every model.
 
     Example:
         >>> study = Study.parse({
@@ -98,6 +98,10 @@ class Study(Config):
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:
             raise ValueError(f"several tasks are {', '.join(repeated)}; leave one of each")
+        if self.is_untrained and (self.training != TrainingConfig() or self.learning_rates or self.tuned):
+            raise ValueError(
+                "these tasks are for untrained layers: leave out training, learning_rates, tuned"
+            )
         for name in self.scales:
             self.scaled(name)
         for name, changes in self.tuned.items():
@@ -105,6 +109,11 @@ class Study(Config):
             if self.learning_rates and "learning_rate" in changes:
                 raise ValueError(f"`learning_rates` and a tuned rate of {name!r} exclude each other")
         return self
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether no task of the study trains anything."""
+        return not any(task.is_trained for task in self.tasks)
 
     def training_of(self, task: AnyTask, model: ModelConfig) -> TrainingConfig:
         """The shared training config with the task's and the model's own changes."""
@@ -119,8 +128,7 @@ class Study(Config):
         """
         changes = lookup(self.scales, name, f"scale of {self.name}") | {"name": f"{self.name}-{name}"}
         own = self.model_dump(mode="json", exclude={"scales"})
-        if "models" not in changes:
-            own["models"] = _merged(own["models"], changes.get("backbone", {}))
+        own["models"] = _merged(own["models"], changes.get("backbone", {}))
         # `tuned` speaks of models and tasks that a scale may not have, so it is replaced as a whole.
         merged = {
             field: change if field == "tuned" else _merged(own.get(field), change)
@@ -130,10 +138,18 @@ class Study(Config):
 
     def runs(self) -> list[Run]:
         """All runs, tasks outermost, each once."""
-        mixers = {model.mixer for model in self.models}
-        sources = {mixer: source_hash(mixer) if ":" in mixer else "" for mixer in mixers}
+        sources = {model.title: source_of(model) for model in self.models}
         runs = [
-            Run(task=task, model=model, training=training, seed=seed, source=sources[model.mixer])
+            Run.parse(
+                {
+                    "task": task,
+                    "model": model,
+                    "training": training,
+                    "seed": seed,
+                    "source": sources[model.title],
+                },
+                f"{model.title} on {task.label}",
+            )
             for task in self.tasks
             for model in self.models
             for training in self._trainings(task, model)
@@ -146,9 +162,11 @@ class Study(Config):
         if not task.is_trained:
             return [None]
         base = self.training_of(task, model)
-        examples = getattr(task, "training_examples", None)
-        base = base if examples is None else base.model_copy(update={"examples": examples})
-        return [base.model_copy(update={"learning_rate": rate}) for rate in self.learning_rates] or [base]
+        rates = self.learning_rates or (base.learning_rate,)
+        # A benchmark's task may bring the size of its training set; `epochs` then give the steps.
+        examples = getattr(task, "training_examples", None) or base.examples
+        changes = {"examples": examples}
+        return [TrainingConfig.parse(base.model_dump() | changes | {"learning_rate": rate}) for rate in rates]
 
 
 def _merged(own: Any, change: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float64, Int64
-from pydantic import AfterValidator, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from recollect.core import derive_seed, normal, uniform
@@ -68,6 +68,15 @@ class CapacityTask(UntrainedTask):
     loads: Annotated[tuple[PositiveFloat, ...], AfterValidator(_increasing)] = LOADS
     num_sequences: PositiveInt = 64
     queries: PositiveInt = 32
+
+    @model_validator(mode="after")
+    def _drawable(self) -> "CapacityTask":
+        if self.key_dim < self.keys.least_dim:
+            raise ValueError(
+                f"`key_dim`={self.key_dim}: {self.keys.law} keys need at least {self.keys.least_dim} "
+                f"channels; take more, or another law"
+            )
+        return self
 
     @property
     def dim(self) -> int:

@@ -40,8 +40,9 @@ def read_corpus(source: str | Path, characters: int) -> str:
     """The first `characters` of a corpus that ships with Python, or of a text file.
 
     Shipped documents come in an order that depends on their names alone, so that every part of the text
-    has its share of all of them. A paragraph of more than a line is kept where it occurs first: what a
-    later part of the text asks has not been read before, licence headers included.
+    has its share of all of them. A paragraph of 40 characters or more is kept where it occurs first
+    (`without_repeats`): what a later part of the text asks has not been read before, licence headers
+    included. Shorter ones are kept each time.
 
     Raises:
         ConfigError: a file that is not UTF-8, or a Python that comes without its sources.
@@ -63,7 +64,8 @@ def read_corpus(source: str | Path, characters: int) -> str:
 def without_repeats(documents: list[str]) -> str:
     """The documents as one text, each paragraph of at least 40 characters where it occurs first.
 
-    Paragraphs lie between empty lines and are compared up to their white space.
+    Paragraphs lie between empty lines and are counted and compared up to their white space, however many
+    lines they have. Shorter ones stay wherever they are.
 
     Example:
         >>> header = "Licensed under the terms of the licence, see LICENSE."

@@ -18,7 +18,14 @@ from torch import Tensor
 from recollect.core import NotDefinedError, derive_seed, normal
 from recollect.core.shapes import Indices
 from recollect.tasks.base import Batch, Split
-from recollect.tasks.bayes_regression import Points, Prediction, Scalars, Shown, kalman_filter, sparse_average
+from recollect.tasks.bayes_regression import (
+    Points,
+    Prediction,
+    Scalars,
+    Shown,
+    sparse_average,
+    stationary_filter,
+)
 from recollect.tasks.continuous import ContinuousTask
 from recollect.tasks.inputs import AutoRegressive
 from recollect.tasks.sampling import distinct
@@ -121,19 +128,31 @@ class InContextRegression(ContinuousTask):
         """The best predictions at the asked positions: no model has a smaller expected squared error.
 
         Raises:
-            NotDefinedError: for a network, whose posterior mean has no closed form.
+            NotDefinedError: for a network, whose posterior mean has no closed form; for a sparse w without
+                noise, or with too many choices of its coordinates.
         """
         inputs = batch.inputs.double()
         return self.predict(inputs[:, 0::2, :-1], inputs[:, 1::2, -1]).mean.flatten()[:, None]
+
+    def reference(self, batch: Batch) -> Float64[Tensor, "asked outputs"] | None:
+        """What `bayes` answers, to be scored beside a model; None where it is not defined.
+
+        Its score on the same examples is the least that any model can expect: noise that no model knows, and
+        what the examples before do not tell of the function.
+        """
+        try:
+            return self.bayes(batch)
+        except NotDefinedError:
+            return None
 
     def predict(self, x: Points, y: Shown) -> Prediction:
         """Posterior mean and variance of f at each x, from the examples before it (see `bayes`)."""
         variances = {"prior_variance": 1 / self.dim, "noise_variance": self.noise**2}
         match self.function:
             case "dense":
-                return kalman_filter(x, y, **variances)
+                return stationary_filter(x, y, **variances)
             case "drifting":
-                return kalman_filter(x, y, persistence=self.persistence, **variances)
+                return stationary_filter(x, y, persistence=self.persistence, **variances)
             case "sparse":
                 variances["prior_variance"] = 1 / self.nonzeros
                 return sparse_average(x, y, nonzeros=self.nonzeros, **variances)

@@ -24,9 +24,11 @@ class AbstractKeyLaw(Config):
 
     Attributes:
         is_isotropic: whether the keys of one example have no directions of their own.
+        least_dim: channels that a key needs.
     """
 
     is_isotropic: ClassVar[bool] = False
+    least_dim: ClassVar[int] = 1
 
     law: Any
 
@@ -143,6 +145,8 @@ class Clustered(AbstractKeyLaw):
         True
     """
 
+    least_dim: ClassVar[int] = 2  # in one channel no direction is orthogonal to the centre
+
     law: Literal["clustered"] = "clustered"
     num_clusters: PositiveInt = 4
     spread: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -156,7 +160,7 @@ class Clustered(AbstractKeyLaw):
         return math.sqrt(1 - self.spread**2) * centre + self.spread * _unit(across)
 
     def interference(self, pairs: int, dim: int) -> float:
-        inside = (1 - self.spread**2) ** 2 + self.spread**4 / max(dim - 1, 1)
+        inside = (1 - self.spread**2) ** 2 + self.spread**4 / (dim - 1)
         return (pairs - 1) * (inside + (self.num_clusters - 1) / dim) / self.num_clusters
 
 

@@ -60,8 +60,6 @@ class Mixture(TokenTask):
             if len(found) > 1:
                 raise ValueError(f"`parts` and `tests` must have one `{name}`, got {found}")
         longest = max(part.length for part in self.parts)
-        if "length" in self.model_fields_set and self.length != longest:
-            raise ValueError(f"`length`={self.length} is not the longest part's {longest}: leave it out")
         object.__setattr__(self, "length", longest)
         return self
 
@@ -77,13 +75,9 @@ class Mixture(TokenTask):
 
     @property
     def label(self) -> str:
-        """The parts, and their shares where they differ."""
-        differ = len(set(self.examples)) > 1
-        shown = [
-            f"{examples} x {part.label}" if differ else part.label
-            for part, examples in zip(self.parts, self.examples, strict=True)
-        ]
-        return f"mixture({', '.join(shown)})"
+        """What the parts range over."""
+        ranges = [f"{name}={_range(self.parts, name)}" for name in ("length", "num_pairs", "vocabulary")]
+        return f"mixture({', '.join(ranges)})"
 
     def facts(self) -> dict[str, Any]:
         return super().facts() | {
@@ -116,6 +110,12 @@ class Mixture(TokenTask):
             "a mixture has no batches of its own: draw from `part_of(seed, split, step)` or from one of "
             "`test_tasks()`"
         )
+
+
+def _range(parts: tuple[MQAR, ...], name: str) -> str:
+    """Least to largest value of a field, or the only one."""
+    values = [getattr(part, name) for part in parts]
+    return f"{min(values)}" if len(set(values)) == 1 else f"{min(values)}-{max(values)}"
 
 
 @lru_cache(maxsize=8)

@@ -44,9 +44,10 @@ class MQAR(TokenTask):
         power: exponent a of the law of the slots. Where all slots are used it only orders the questions.
         fillers: what stands at the positions of the rest that are not questions: blanks, or tokens drawn
             uniformly from the whole vocabulary. Such a token happens to be a key of the context at about
-            `n (L - 3n) / V` positions of an example. It is not asked, but it misleads a model that takes
-            what last followed a key for its value: such a reader is right on 91 % of the questions at
-            V=256, L=64, n=4, and on 99.7 % at V=8192. Take blanks where the vocabulary is small.
+            `n (L - 3n) / V` positions of an example. It is not asked, but it misleads a reader that answers
+            with the token after the last earlier occurrence of the key, wherever it is: after m fillers such
+            a reader is right with probability `(1 - 1/V)^m`, which is 95.3 % of the questions at V=256, L=64,
+            n=4, and 99.8 % at V=8192. Take blanks where the vocabulary is small.
         passes: how many times over the whole context is written.
         rewrites: so many of the keys are written once more, after the others, each with a value of its own;
             the last value is the one that is asked (forgetting).

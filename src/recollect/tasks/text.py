@@ -35,10 +35,10 @@ class Text(TokenTask):
     r"""Predict each next token of a window of text; perplexity by kind of token.
 
     The first 80 % of the text are the training part, the next 10 % validation, the last 10 % test, and no
-    paragraph of more than a line is in two of them (`read_corpus`). Vocabulary and frequencies come from
-    the training part alone. Windows start anywhere in their part, so that many windows overlap; those of
-    two splits never do. `content`, the hash of the text, is part of a run's identity: the text differs
-    between versions of Python.
+    paragraph of 40 characters or more is in two of them (`read_corpus`); shorter ones, `Example:` or two
+    lines of code, can be. Vocabulary and frequencies come from the training part alone. Windows start
+    anywhere in their part, so that many windows overlap; those of two splits never do. `content`, the hash
+    of the text, is part of a run's identity: the text differs between versions of Python.
 
     Attributes:
         source: `docs` (documentation and docstrings of Python), `stdlib` (its sources), or a text file.

@@ -12,6 +12,7 @@ class TrainingConfig(Config):
 
     Attributes:
         steps: the budget; the learning rate reaches zero there.
+        epochs: the budget as passes over a fixed set of `examples`, from which `steps` then follows.
         batch_size: examples a step.
         learning_rate: peak.
         warmup: share of the steps in which the learning rate rises from zero.
@@ -34,6 +35,7 @@ class TrainingConfig(Config):
     """
 
     steps: PositiveInt = 2000
+    epochs: PositiveInt | None = None
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 3e-3
     warmup: float = Field(default=0.05, ge=0, le=1)
@@ -56,6 +58,10 @@ class TrainingConfig(Config):
     def _betas_are_decays(self) -> "TrainingConfig":
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("`betas` must lie in [0, 1)")
-        if self.schedule == "epoch" and self.examples is None:
-            raise ValueError("`schedule: epoch` needs `examples`, the size of the fixed set")
+        return self
+
+    @model_validator(mode="after")
+    def _count_the_steps(self) -> "TrainingConfig":
+        if self.epochs is not None and self.examples is not None:
+            object.__setattr__(self, "steps", self.epochs * max(1, self.examples // self.batch_size))
         return self

@@ -54,17 +54,18 @@ class Scores:
 
 
 def _squares(outputs: Float[Tensor, "asked outputs"], targets: Float[Tensor, "asked outputs"]) -> Parts:
-    return (outputs - targets).square().sum(-1), targets.square().sum(-1)
+    targets = targets.double()
+    return (outputs.double() - targets).square().sum(-1), targets.square().sum(-1)
 
 
 def _hits(outputs: Float[Tensor, "asked outputs"], targets: Int64[Tensor, " asked"]) -> Parts:
     hits = (outputs.argmax(-1) == targets).double()
     # NaN logits have an arg-max too: a model that diverged must not look like one that guesses.
-    return hits.where(outputs.isfinite().all(-1), torch.nan), torch.ones_like(hits)
+    return hits.where(outputs.sum(-1).isfinite(), torch.nan), torch.ones_like(hits)
 
 
 def _nats(outputs: Float[Tensor, "asked outputs"], targets: Int64[Tensor, " asked"]) -> Parts:
-    nats = nn.functional.cross_entropy(outputs, targets, reduction="none")
+    nats = nn.functional.cross_entropy(outputs, targets, reduction="none").double()
     return nats, torch.ones_like(nats)
 
 
@@ -121,11 +122,11 @@ def _sums(
     parts: Callable[[Tensor, Tensor], Parts], outputs: Float[Tensor, "asked outputs"], batch: Batch
 ) -> Float64[Tensor, "n groups 3"]:
     """For each sequence and group: numerator, denominator, number of asked positions."""
-    above, below = parts(outputs.double(), batch.targets[batch.mask])
+    above, below = parts(outputs, batch.targets[batch.mask])
     group = torch.zeros_like(above, dtype=torch.int64) if batch.groups is None else batch.groups[batch.mask]
     num_groups = int(group.max()) + 1
     cell = batch.mask.nonzero()[:, 0] * num_groups + group
-    values = torch.stack([above.double(), below.double(), torch.ones_like(above).double()], dim=-1)
+    values = torch.stack([above, below, torch.ones_like(above)], dim=-1)
     sums = values.new_zeros(len(batch.mask) * num_groups, 3).index_add_(0, cell, values)
     return sums.unflatten(0, (len(batch.mask), num_groups))
 

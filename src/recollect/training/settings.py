@@ -8,7 +8,7 @@ from torch import nn
 from recollect.tasks import Task
 from recollect.training.config import TrainingConfig
 from recollect.training.evaluation import Score, Scores, score_split
-from recollect.training.trainer import parameter_dtype, resolve_device
+from recollect.training.trainer import parameter_dtype, resolve_device, seed_of_setting
 
 Rows = dict[str, dict[str, list[Any]]]
 
@@ -20,13 +20,21 @@ def assess_settings(
     settings = task.test_tasks()
     dtype, device = parameter_dtype(config), resolve_device(config)
     found = [
-        score_split(model, setting, seed, "test", config.test_examples, dtype=dtype, device=device)
+        score_split(
+            model,
+            setting,
+            seed_of_setting(seed, task, setting),
+            "test",
+            config.test_examples,
+            dtype=dtype,
+            device=device,
+        )
         for setting in settings
     ]
     overall = [scores.overall for scores in found]
     metrics = {
         task.criterion: finite(sum(score.value for score in overall) / len(overall)),
-        # Settings are drawn independently: the variances of their scores add up.
+        # Settings are drawn from seeds of their own, so the variances of their scores add up.
         f"{task.criterion}_se": finite(
             math.sqrt(sum(score.standard_error**2 for score in overall)) / len(overall)
         ),

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from recollect.core import ConfigError
+from recollect.core import ConfigError, derive_seed
 from recollect.tasks import CRITERIA, Task, stream
 from recollect.training.config import TrainingConfig
 from recollect.training.convergence import has_plateaued, still_improving
@@ -190,7 +190,7 @@ def validation_error(model: nn.Module, task: Task, config: TrainingConfig, seed:
         score_split(
             model,
             setting,
-            seed,
+            seed_of_setting(seed, task, setting),
             config.chosen_on,
             config.validation_examples if config.chosen_on == "validation" else config.test_examples,
             dtype=parameter_dtype(config),
@@ -199,6 +199,11 @@ def validation_error(model: nn.Module, task: Task, config: TrainingConfig, seed:
         for setting in task.test_tasks()
     ]
     return CRITERIA[task.criterion].error(sum(scores) / len(scores))
+
+
+def seed_of_setting(seed: int, task: Task, setting: Task) -> int:
+    """Where a task is tested in several settings, the seed of one: their examples must not share draws."""
+    return seed if setting == task else derive_seed(seed, "setting", setting.label)
 
 
 def _power(task: Task, config: TrainingConfig, seed: int) -> float:

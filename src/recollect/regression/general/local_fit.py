@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recollect.ops.local_fit import solve_positive_definite
 from recollect.regression.function_classes import FunctionClass, LocalLinear, LocalPolynomial
 
 LocalFeatures = Float[Tensor, "*B F"]
@@ -63,7 +64,7 @@ def corrected_mean(
         mean = torch.einsum("bhts,bhtsf->bhtf", p, features)
         covariance = torch.einsum("bhts,bhtsf,bhtsg->bhtfg", p, centred, centred)
         system = covariance + torch.diag_embed(ridge)[None, :, None]
-        slope = torch.linalg.solve(system, mean.unsqueeze(-1)).squeeze(-1)
+        slope = solve_positive_definite(system, mean.unsqueeze(-1)).squeeze(-1)
     correction = 1 - torch.einsum("bhtf,bhtsf->bhts", slope, centred)
     return torch.einsum("bhts,bhsv->bhtv", p * correction, v)
 

@@ -8,11 +8,18 @@ from recollect.report.charts.comparison import Comparison
 from recollect.report.charts.layer_panels import highlighted, in_panels, layer_colour
 
 _GREY = "#8b949e"
+_THEORY = {
+    "linear_attention_accuracy": ("theory: linear sum (approximation)", [7, 3]),
+    "least_squares_accuracy": ("theory: least squares (approximation)", [2, 2]),
+}
 _FRACTION = "datum.value < 1 ? '1/' + format(1 / datum.value, '.3~g') : format(datum.value, '.3~g')"
 
 
 def recall_by_load(comparison: Comparison) -> dict[str, Any]:
-    """For the rows of one task (a law of keys): accuracy with bands, above the guess at one of the values."""
+    """For the rows of one task (a law of keys): accuracy with bands, above the guess at one of the values.
+
+    In grey what theory says where the keys have no directions of their own.
+    """
     picked = highlighted()
     base = alt.Chart().encode(x=load_axis(), color=layer_colour(comparison), opacity=faint(picked, 1))
     accuracy = alt.Y(
@@ -30,12 +37,42 @@ def recall_by_load(comparison: Comparison) -> dict[str, Any]:
     guess = (
         alt.Chart()
         .transform_filter("datum.place == 0")
-        .mark_line(strokeDash=[4, 3], strokeWidth=1.2, color=_GREY)
+        .mark_line(strokeDash=[4, 3], strokeWidth=1, color=_GREY)
         .encode(x=load_axis(), y="guess:Q", detail="family:N")
     )
-    layers = [guess, bands, lines.add_params(picked)]
-    columns = ["load", "guess", "accuracy", "accuracy_low", "accuracy_high"]
+    layers = [guess, bands, lines.add_params(picked), _theory()]
+    columns = ["load", "guess", "accuracy", "accuracy_low", "accuracy_high", *_THEORY]
     return in_panels(layers, comparison, "load", columns, names_at="bottom").to_dict()
+
+
+def _theory() -> alt.Chart:
+    """The same for every layer of a task: drawn once in each panel."""
+    titles = " : ".join(f"datum.key == '{name}' ? '{title}'" for name, (title, _) in _THEORY.items())
+    names, dashes = zip(*_THEORY.values(), strict=True)
+    return (
+        alt.Chart()
+        .transform_filter("datum.place == 0")
+        .transform_fold([*_THEORY], as_=["key", "theory_accuracy"])
+        .transform_filter("isValid(datum.theory_accuracy)")
+        .transform_calculate(theory=f"{titles} : ''")
+        .mark_line(strokeWidth=1.6, color="#59636e", clip=True)
+        .encode(
+            x=load_axis(),
+            y=alt.Y("theory_accuracy:Q"),
+            strokeDash=alt.StrokeDash(
+                "theory:N",
+                scale=alt.Scale(range=[*dashes]),
+                sort=[*names],
+                legend=alt.Legend(title=None, orient="bottom", columns=2, symbolSize=500, labelLimit=280),
+            ),
+            detail="family:N",
+            tooltip=[
+                alt.Tooltip("theory:N"),
+                alt.Tooltip("load:Q", format=".3~g", title="pairs / key dimension"),
+                alt.Tooltip("theory_accuracy:Q", format=".3~g", title="accuracy"),
+            ],
+        )
+    )
 
 
 def load_axis() -> alt.X:

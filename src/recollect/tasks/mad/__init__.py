@@ -1,4 +1,4 @@
-"""The six tasks of mechanistic architecture design (arXiv:2403.17844), their settings and their score."""
+"""The six tasks of mechanistic architecture design (arXiv:2403.17844) and their score."""
 
 from recollect.tasks.mad.base import Factor, MadTask
 from recollect.tasks.mad.compression import Compression
@@ -8,15 +8,6 @@ from recollect.tasks.mad.memorisation import Memorisation
 from recollect.tasks.mad.noisy_recall import NoisyRecall
 from recollect.tasks.mad.score import MadScore, mad_score
 from recollect.tasks.mad.selective_copying import SelectiveCopying
-from recollect.tasks.mad.settings import (
-    BATCH_SIZE,
-    EPOCHS,
-    LEARNING_RATES,
-    TEST_EXAMPLES,
-    WEIGHT_DECAYS,
-    Setting,
-    settings,
-)
 
 MAD_TASKS: dict[str, type[MadTask]] = {
     "mad_recall": InContextRecall,
@@ -28,12 +19,7 @@ MAD_TASKS: dict[str, type[MadTask]] = {
 }
 
 __all__ = [
-    "BATCH_SIZE",
-    "EPOCHS",
-    "LEARNING_RATES",
     "MAD_TASKS",
-    "TEST_EXAMPLES",
-    "WEIGHT_DECAYS",
     "Compression",
     "Factor",
     "FuzzyRecall",
@@ -43,7 +29,5 @@ __all__ = [
     "Memorisation",
     "NoisyRecall",
     "SelectiveCopying",
-    "Setting",
     "mad_score",
-    "settings",
 ]
