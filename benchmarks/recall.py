@@ -240,7 +240,8 @@ def main() -> None:
     """Run the sections on one thread, print them as Markdown, and keep them with `--save`."""
     options = _options()
     torch.set_num_threads(1)
-    parts = [f"float32, {options.device}, one thread, the fastest of {options.rounds} rounds."]
+    clock = "CPU" if options.device == "cpu" else "wall"
+    parts = [f"float32, {options.device}, one thread; {clock} seconds, the fastest of {options.rounds} rounds."]
     sections = [SECTIONS[key] for key in options.sections]
     if options.recipe:
         sections.append(("Accuracy, steps and seconds to 99 %", lambda chosen: recipe(chosen.recipe)))

@@ -476,8 +476,9 @@ def test_steps_are_those_of_the_seeds_that_solve_it():
     ]
     row = only(tables(runs)["solve"], panel="steps to 99 %")[0]
     assert (row["value"], row["low"], row["high"], row["solved"]) == (400, 300, 500, "2/3")
-    never = tables([recall()])["solve"][0]
+    never = only(tables([*runs, recall("deltanet", steps_to_solve=None)])["solve"], model="deltanet 16")[0]
     assert (never["value"], never["solved"], never["never"]) == (None, "0/1", True)
+    assert tables([recall(steps_to_solve=None)])["solve"] == [], "nothing to draw"
 
 
 def test_failed_and_empty_runs_give_empty_tables():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from recollect.models import ModelConfig
-from recollect.tasks import MQAR, ContinuousRecall, Mixture, Text
+from recollect.tasks import MQAR, ContinuousRecall, InContextRegression, Mixture, Text
 from recollect.training import TrainingConfig, assess, score_split, train
 from recollect.training.trainer import seed_of_setting
 
@@ -112,6 +112,19 @@ def test_a_mixture_is_tested_on_each_of_its_tests():
     metrics, series = assess(model, task, TrainingConfig.parse(QUICK), seed=0)
     assert series["setting"]["length"] == [8, 16, 32]
     assert metrics["accuracy"] == pytest.approx(sum(series["setting"]["score"]) / 3, abs=1e-5)
+
+
+def test_the_best_predictions_are_scored_on_the_same_examples():
+    task = InContextRegression(length=9, dim=2, noise=0.3)
+    metrics, series = assess(model_of(task), task, TrainingConfig.parse(QUICK), seed=0)
+    batch = task.batch(0, "test", 0, 32, dtype=torch.float64)
+    answers, targets = task.bayes(batch), batch.targets[batch.mask]
+    expected = float((answers - targets).square().sum() / targets.square().sum())
+    assert metrics["nmse_reference"] == pytest.approx(expected, rel=1e-6)
+    assert metrics["nmse_reference"] < metrics["nmse"]
+    references = series["group"]["reference"]
+    assert references[0] == pytest.approx(1)
+    assert references[-1] < 0.6
 
 
 def test_the_first_evaluation_below_a_limit_is_when_it_was_reached():

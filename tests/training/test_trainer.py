@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.func import grad, vmap
 
-from recollect.core import ConfigError, NotDefinedError
+from recollect.core import ConfigError, NotDefinedError, NumericalError
 from recollect.models import ModelConfig
 from recollect.tasks import FunctionalTask
 from recollect.training import (
@@ -200,3 +200,25 @@ def test_the_best_checkpoint_is_kept_when_later_ones_are_worse():
     assert errors[-1] > min(errors) == trained.validation_error
     again = predict_split(model, TASK, 1, "validation", 32, dtype=torch.float32, device="cpu")
     assert normalised_error(again).value == pytest.approx(min(errors), rel=1e-6)
+
+
+def test_a_regression_that_cannot_be_solved_any_more_ends_the_run_as_diverged():
+    class Winding(nn.Module):
+        """Fails after some steps, as recursive least squares does when its prior is forgotten."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(1, 1)
+            self.steps = 0
+
+        def forward(self, x):
+            self.steps += self.training
+            if self.steps > 5:
+                raise NumericalError("wound up")
+            return self.linear(x)
+
+    model = Winding()
+    trained = train(model, TASK, changed(evaluate_every=2), seed=0)
+    assert trained.status == "diverged"
+    assert trained.curve.step == [0, 2, 4]
+    assert trained.validation_error == min(trained.curve.validation_error)

@@ -3,7 +3,7 @@
 from recollect.core.config import Config
 from recollect.core.convolution import causal_convolution
 from recollect.core.draws import integers, normal, random_words, signs, uniform
-from recollect.core.errors import ConfigError, NotDefinedError, RecollectError, StoreError
+from recollect.core.errors import ConfigError, NotDefinedError, NumericalError, RecollectError, StoreError
 from recollect.core.imports import add_working_directory, load_object, source_hash
 from recollect.core.mixer import LtiMixer, Mixer, State
 from recollect.core.names import lookup, one_of, suggestion
@@ -15,6 +15,7 @@ __all__ = [
     "LtiMixer",
     "Mixer",
     "NotDefinedError",
+    "NumericalError",
     "RecollectError",
     "State",
     "StoreError",

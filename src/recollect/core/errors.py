@@ -16,5 +16,9 @@ class NotDefinedError(RecollectError):
     """A quantity has no meaning here, e.g. a learned position beyond the trained length."""
 
 
+class NumericalError(RecollectError, ValueError):
+    """Numbers have left the range in which an algorithm works; training ends there as diverged."""
+
+
 class StoreError(RecollectError):
     """The result store cannot be opened, read or written."""

@@ -23,6 +23,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from recollect.core.errors import NumericalError
 from recollect.core.shapes import HeadDecay, Keys, Queries, Values
 from recollect.ops.associations import Associations, no_associations
 from recollect.ops.dispatch import dispatch, key_scale
@@ -131,7 +132,7 @@ def kernel_ridge(
             kernel=similarity(kernel, key_scale(scale, q), bandwidth, power), ridge=ridge,
         )  # fmt: skip
     except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
-        raise ValueError(SINGULAR.format(dtype=k.dtype)) from error
+        raise NumericalError(SINGULAR.format(dtype=k.dtype)) from error
 
 
 def _empty(k: Keys, v: Values, batch: int) -> KernelRidgeState:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recollect.core.errors import NumericalError
 from recollect.core.shapes import HeadDecay, Keys, Queries, StepSizes, Values
 from recollect.ops.dispatch import dispatch
 from recollect.ops.least_squares import (
@@ -104,7 +105,7 @@ def mesa(
             chunk_size=chunk_size,
         )
     except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
-        raise ValueError(INDEFINITE) from error
+        raise NumericalError(INDEFINITE) from error
 
 
 def mesa_residual(

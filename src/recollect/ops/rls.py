@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recollect.core.errors import NumericalError
 from recollect.core.shapes import HeadDecay, Keys, Queries, StepSizes, Values
 from recollect.ops.dispatch import dispatch
 from recollect.ops.gram_solve import inverse_of
@@ -101,7 +102,7 @@ def rls(
             chunk_size=chunk_size,
         )
     except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
-        raise ValueError(WOUND_UP.format(dtype=k.dtype, dim=k.shape[-1])) from error
+        raise NumericalError(WOUND_UP.format(dtype=k.dtype, dim=k.shape[-1])) from error
 
 
 def _empty(batch: int, prior: Float[Tensor, "H K"], value_dim: int) -> LeastSquaresState:

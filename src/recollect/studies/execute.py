@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recollect.core import ConfigError, derive_seed, seeded_initialisation
+from recollect.core import ConfigError, NumericalError, derive_seed, seeded_initialisation
 from recollect.models import measured_state_bytes
 from recollect.probing import MEASURES
 from recollect.regression import RegressionLayer
@@ -87,10 +87,13 @@ def _train_and_assess(run: Run, task: Task, on_progress: Progress) -> tuple[Stat
         "receptive_field": model.receptive_field,
     }
     series: Series = {"curve": _curve(trained)}
-    if trained.validation_error is not None:
+    if trained.validation_error is None:
+        return trained.status, metrics, series
+    try:
         measured, measured_series = assess(model, task, config, seed)
-        metrics, series = metrics | measured, series | measured_series
-    return trained.status, metrics, series
+    except NumericalError:
+        return "diverged", metrics, series
+    return trained.status, metrics | measured, series | measured_series
 
 
 def _measure(run: Run, task: UntrainedTask, on_progress: Progress) -> tuple[Status, Metrics, Series]:

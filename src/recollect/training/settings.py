@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from recollect.tasks import Task
+from recollect.core.shapes import Mask
+from recollect.tasks import Batch, Task
 from recollect.training.config import TrainingConfig
 from recollect.training.evaluation import Score, Scores, score_split
 from recollect.training.trainer import parameter_dtype, resolve_device, seed_of_setting
@@ -40,9 +42,36 @@ def assess_settings(
         ),
     }
     series = {"setting": _by_setting(settings, overall)}
-    if len(settings) == 1 and found[0].by_group:
-        series["group"] = _by_group(settings[0], found[0])
+    if len(settings) > 1:
+        return metrics, series
+    best = best_scores(task, seed, config)
+    if best is not None:
+        metrics[f"{task.criterion}_reference"] = finite(best.overall.value)
+    if found[0].by_group:
+        series["group"] = _by_group(task, found[0], best)
     return metrics, series
+
+
+class _Reference(nn.Module):
+    """A task's best predictions, as a model that sees what a model sees."""
+
+    def __init__(self, task: Any) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, inputs: Tensor, mask: Mask) -> Tensor:
+        return self.task.reference(Batch(inputs, inputs, mask))
+
+
+def best_scores(task: Task, seed: int, config: TrainingConfig) -> Scores | None:
+    """Scores of the best predictions there are, on the same test examples; None where they are not known."""
+    reference = getattr(task, "reference", None)
+    if reference is None or reference(task.batch(seed, "test", 0, 1)) is None:
+        return None
+    device = resolve_device(config)
+    return score_split(
+        _Reference(task), task, seed, "test", config.test_examples, dtype=torch.float64, device=device
+    )
 
 
 def finite(value: float) -> float | None:
@@ -66,13 +95,14 @@ def _by_setting(settings: tuple[Task, ...], scores: list[Score]) -> dict[str, li
     }
 
 
-def _by_group(task: Task, scores: Scores) -> dict[str, list[Any]]:
+def _by_group(task: Task, scores: Scores, best: Scores | None) -> dict[str, list[Any]]:
     names = getattr(task, "group_names", {})
     by = getattr(task, "grouped_by", "group")
     return {
         "by": [by] * len(scores.by_group),
         "group": [names.get(group, group) for group in scores.by_group],
         **_columns(list(scores.by_group.values())),
+        "reference": [None if best is None else rounded(best.by_group[g].value) for g in scores.by_group],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from recollect.core import ConfigError, derive_seed
+from recollect.core import ConfigError, NumericalError, derive_seed
 from recollect.tasks import CRITERIA, Task, stream
 from recollect.training.config import TrainingConfig
 from recollect.training.convergence import has_plateaued, still_improving
@@ -96,7 +96,8 @@ def train(
     """Train `model` in place; it ends in evaluation mode, with its best checkpoint.
 
     A NaN or Inf anywhere reaches the parameters and stays there, so it is looked for at evaluations
-    only; the model is then left with its last good checkpoint.
+    only; the model is then left with its last good checkpoint. So it is where a layer cannot solve its
+    regression any more (`NumericalError`).
 
     Example:
         >>> task = FunctionalTask.parse({"memory": {"family": "exponential", "alpha": 1}, "length": 8})
@@ -123,9 +124,13 @@ def train(
             if log.is_over():
                 break
         rate = learning_rate_at(step, config)
-        state, value = training_step(
-            loss, state, next(batches), learning_rate=rate, config=config, decayed=decayed
-        )
+        try:
+            state, value = training_step(
+                loss, state, next(batches), learning_rate=rate, config=config, decayed=decayed
+            )
+        except NumericalError:
+            log.diverged = True
+            break
         log.losses.append(value)
         step += 1
     if log.best is not None:
@@ -179,9 +184,12 @@ class _Log:
 
     def _validation_error(self, model: nn.Module) -> float:
         model.eval()
-        error = validation_error(model, self.task, self.config, self.seed)
-        model.train()
-        return error
+        try:
+            return validation_error(model, self.task, self.config, self.seed)
+        except NumericalError:
+            return math.nan
+        finally:
+            model.train()
 
 
 def validation_error(model: nn.Module, task: Task, config: TrainingConfig, seed: int) -> float:
