@@ -241,7 +241,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     clock = "CPU" if options.device == "cpu" else "wall"
-    parts = [f"float32, {options.device}, one thread; {clock} seconds, the fastest of {options.rounds} rounds."]
+    parts = [f"float32, {options.device}, one thread; {clock} seconds, fastest of {options.rounds} rounds."]
     sections = [SECTIONS[key] for key in options.sections]
     if options.recipe:
         sections.append(("Accuracy, steps and seconds to 99 %", lambda chosen: recipe(chosen.recipe)))

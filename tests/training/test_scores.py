@@ -116,7 +116,7 @@ def test_a_mixture_is_tested_on_each_of_its_tests():
 
 def test_the_best_predictions_are_scored_on_the_same_examples():
     task = InContextRegression(length=9, dim=2, noise=0.3)
-    metrics, series = assess(model_of(task), task, TrainingConfig.parse(QUICK), seed=0)
+    metrics, series = assess(model_of(task).float(), task, TrainingConfig.parse(QUICK), seed=0)
     batch = task.batch(0, "test", 0, 32, dtype=torch.float64)
     answers, targets = task.bayes(batch), batch.targets[batch.mask]
     expected = float((answers - targets).square().sum() / targets.square().sum())

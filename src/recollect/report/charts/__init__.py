@@ -103,8 +103,9 @@ CHARTS = {
     "recall_by_load": Chart(
         recall_by_load,
         "Recall against the number of pairs",
-        "Untrained layers. Load: pairs per key dimension. Bands: 1.96 standard errors. Dashed: guessing one "
-        "of the values. Click a line to single its layer out.",
+        "Untrained layers. Load: pairs per key dimension. Bands: 1.96 standard errors. Grey: guessing one of "
+        "the values, and what theory says of a plain sum and of least squares (a Gaussian approximation, for "
+        "isotropic keys). Click a line to single its layer out.",
         by="task",
         datasets=("load",),
         is_wide=True,
@@ -131,7 +132,8 @@ CHARTS = {
     "error_by_decay": Chart(
         error_by_decay,
         "Forgetting too soon, or too late",
-        "Error over that of the Kalman filter for layers that differ in their decay alone.",
+        "Error over that of the Kalman filter for layers that differ in their decay alone. Grey: exact least "
+        "squares, measured and as the theory of forgetting has it.",
         by="task",
         datasets=("decay",),
         is_wide=True,
