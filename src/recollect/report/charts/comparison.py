@@ -12,6 +12,7 @@ from recollect.report.scores import by_criterion
 _COLOURS = (
     "#3a86d4", "#ee7733", "#0d9f87", "#cc3377", "#a58a00",
     "#8a63d2", "#2fb3d9", "#c7504a", "#6a9a3b", "#8c8c8c",
+    "#1f4e79", "#7f5539",
 )  # fmt: skip
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 
