@@ -132,7 +132,7 @@ def runs(
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the stored runs: id, study, model, task, seed, status, normalised error."""
+    """List the stored runs: id, study, model, task, seed, status, score."""
     from recollect.cli.runs import runs_command
 
     runs_command(study, model, task, status.value if status else None, seed, store, as_json=as_json)

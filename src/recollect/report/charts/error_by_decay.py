@@ -55,7 +55,7 @@ def _theory(remembered: alt.X) -> alt.Chart:
             y=alt.Y("theory:Q"),
             strokeDash=alt.StrokeDash(
                 "said:N",
-                scale=alt.Scale(range=[[7, 3]]),
+                scale=alt.Scale(domain=[_THEORY], range=[[7, 3]]),
                 legend=alt.Legend(title=None, orient="bottom", symbolSize=500, labelLimit=320),
             ),
             tooltip=[

@@ -6,6 +6,7 @@ import altair as alt
 
 from recollect.report.charts.comparison import Comparison
 from recollect.report.charts.layer_panels import highlighted, in_panels, layer_colour
+from recollect.report.charts.reference_lines import reference_lines
 
 _GREY = "#8b949e"
 _THEORY = {
@@ -40,39 +41,9 @@ def recall_by_load(comparison: Comparison) -> dict[str, Any]:
         .mark_line(strokeDash=[4, 3], strokeWidth=1, color=_GREY)
         .encode(x=load_axis(), y="guess:Q", detail="family:N")
     )
-    layers = [guess, bands, lines.add_params(picked), _theory()]
+    layers = [guess, bands, lines.add_params(picked), reference_lines(_THEORY, load_axis(), "accuracy")]
     columns = ["load", "guess", "accuracy", "accuracy_low", "accuracy_high", *_THEORY]
     return in_panels(layers, comparison, "load", columns, names_at="bottom").to_dict()
-
-
-def _theory() -> alt.Chart:
-    """The same for every layer of a task: drawn once in each panel."""
-    titles = " : ".join(f"datum.key == '{name}' ? '{title}'" for name, (title, _) in _THEORY.items())
-    names, dashes = zip(*_THEORY.values(), strict=True)
-    return (
-        alt.Chart()
-        .transform_filter("datum.place == 0")
-        .transform_fold([*_THEORY], as_=["key", "theory_accuracy"])
-        .transform_filter("isValid(datum.theory_accuracy)")
-        .transform_calculate(theory=f"{titles} : ''")
-        .mark_line(strokeWidth=1.6, color="#59636e", clip=True)
-        .encode(
-            x=load_axis(),
-            y=alt.Y("theory_accuracy:Q"),
-            strokeDash=alt.StrokeDash(
-                "theory:N",
-                scale=alt.Scale(range=[*dashes]),
-                sort=[*names],
-                legend=alt.Legend(title=None, orient="bottom", columns=2, symbolSize=500, labelLimit=280),
-            ),
-            detail="family:N",
-            tooltip=[
-                alt.Tooltip("theory:N"),
-                alt.Tooltip("load:Q", format=".3~g", title="pairs / key dimension"),
-                alt.Tooltip("theory_accuracy:Q", format=".3~g", title="accuracy"),
-            ],
-        )
-    )
 
 
 def load_axis() -> alt.X:

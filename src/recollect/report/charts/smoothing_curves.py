@@ -53,8 +53,7 @@ def _theory(across: alt.X) -> alt.Chart:
             y=alt.Y("value:Q"),
             strokeDash=alt.StrokeDash(
                 "theory:N",
-                scale=alt.Scale(range=[[7, 3], [2, 2]]),
-                sort=list(LOCAL_FITS.values()),
+                scale=alt.Scale(domain=list(LOCAL_FITS.values()), range=[[7, 3], [2, 2]]),
                 legend=alt.Legend(title=None, orient="bottom", columns=2, symbolSize=500, labelLimit=320),
             ),
             tooltip=[

@@ -7,8 +7,9 @@ import altair as alt
 from recollect.report.charts.comparison import Comparison, error_axis
 from recollect.report.charts.layer_panels import headroom, highlighted, in_panels, is_crowded, layer_colour
 from recollect.report.charts.recall_by_load import faint
+from recollect.report.charts.reference_lines import reference_lines
 
-_REFERENCES = {"kalman": "Kalman filter", "least_squares": "least squares"}
+_REFERENCES = {"kalman": ("Kalman filter", [7, 3]), "least_squares": ("least squares", [2, 2])}
 
 
 def tracking_error(comparison: Comparison) -> dict[str, Any]:
@@ -29,29 +30,8 @@ def tracking_error(comparison: Comparison) -> dict[str, Any]:
             alt.Tooltip("error_high:Q", format=".3~g", title="high"),
         ],
     )
-    layers = [_references(position), lines.add_params(picked)]
+    layers = [reference_lines(_REFERENCES, position, "squared error"), lines.add_params(picked)]
     if is_crowded(comparison):
         layers.append(headroom("error"))
     columns = ["position", "error", "error_low", "error_high", *_REFERENCES]
     return in_panels(layers, comparison, "tracking", columns, names_at="top").to_dict()
-
-
-def _references(position: alt.X) -> alt.Chart:
-    titles = " : ".join(f"datum.key == '{name}' ? '{title}'" for name, title in _REFERENCES.items())
-    return (
-        alt.Chart()
-        .transform_filter("datum.place == 0")
-        .transform_fold([*_REFERENCES], as_=["key", "reference_error"])
-        .transform_calculate(reference=f"{titles} : ''")
-        .mark_line(strokeWidth=1.6, color="#59636e")
-        .encode(
-            x=position,
-            y=alt.Y("reference_error:Q"),
-            strokeDash=alt.StrokeDash(
-                "reference:N",
-                scale=alt.Scale(domain=list(_REFERENCES.values()), range=[[7, 3], [2, 2]]),
-                legend=alt.Legend(title=None, orient="bottom", symbolSize=500),
-            ),
-            detail="family:N",
-        )
-    )
