@@ -72,7 +72,7 @@ def test_a_combination_without_a_meaning_is_refused_before_any_training():
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_named_layer_has_a_paper_in_a_report(name):
-    record = SimpleNamespace(config={"model": {"mixer": name}})
+    record = SimpleNamespace(config={"model": {"mixer": name}}, facts={})
     papers = citations([record])
     assert len(papers) == 3
     assert papers[2].url.startswith("https://")
