@@ -74,7 +74,7 @@ class SmoothingTask(UntrainedTask):
     Example:
         >>> task = SmoothingTask(pairs=(16,), draws=4)
         >>> task.label, task.draw(seed=0, pairs=16).noise.shape
-        ('smoothing(pairs=(16,), draws=4)', torch.Size([1, 4, 16]))
+        ('smoothing(pairs=[16], draws=4)', torch.Size([1, 4, 16]))
     """
 
     criterion: ClassVar[str] = "smoothing_error"

@@ -100,6 +100,7 @@ def train(
     regression any more (`NumericalError`).
 
     Example:
+        >>> from recollect.tasks import FunctionalTask
         >>> task = FunctionalTask.parse({"memory": {"family": "exponential", "alpha": 1}, "length": 8})
         >>> model = nn.Sequential(nn.Linear(1, 1))
         >>> train(model, task, TrainingConfig(steps=20, evaluate_every=10), seed=0).curve.step
