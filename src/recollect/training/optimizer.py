@@ -55,9 +55,11 @@ def adamw(
     first = torch.lerp(gradient, state.first, betas[0])
     second = torch.lerp(gradient.square(), state.second, betas[1])
     scale = (second / (1 - betas[1] ** step)).sqrt_().add_(epsilon)
-    update = first / (1 - betas[0] ** step) / scale
-    updated = parameters - learning_rate * (update + decay * parameters)
-    return updated, OptimizerState(first, second, step)
+    # In place on what is ours: with a large vocabulary each temporary costs as much as the moments.
+    update = (first / (1 - betas[0] ** step)).div_(scale)
+    if isinstance(decay, Tensor) or decay:
+        update = update + decay * parameters
+    return parameters - update.mul_(learning_rate), OptimizerState(first, second, step)
 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:

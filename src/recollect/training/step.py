@@ -60,6 +60,6 @@ def training_step(
         state.optimizer,
         learning_rate=learning_rate,
         betas=config.betas,
-        decay=config.weight_decay * decayed,
+        decay=config.weight_decay * decayed if config.weight_decay else 0.0,
     )
     return TrainingState(updated, optimizer), value.detach()
