@@ -6,7 +6,7 @@ from typing import Any
 
 from recollect.memory import FAMILIES
 from recollect.models import LAYERS, MIXERS
-from recollect.studies import STUDIES, find_study
+from recollect.studies import STUDIES, Study, find_study
 from recollect.tasks import TASKS
 
 
@@ -15,7 +15,12 @@ def _documented(registry: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
 
 
 def _studies() -> dict[str, str]:
-    return {name: find_study(name).description for name in STUDIES}
+    return {name: _with_scales(find_study(name)) for name in STUDIES}
+
+
+def _with_scales(study: Study) -> str:
+    scales = f" Scales: {', '.join(study.scales)}." if study.scales else ""
+    return study.description + scales
 
 
 CATEGORIES: dict[str, Callable[[], dict[str, str]]] = {

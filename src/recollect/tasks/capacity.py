@@ -38,7 +38,7 @@ def _increasing(loads: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class CapacityTask(UntrainedTask):
-    r"""Associations $k_i \to v_i$, $i \le n$, are given to the regressor of a layer, and some are asked for.
+    """Give pairs of keys and values to the regressor of a layer, and ask for some; nothing is trained.
 
     Values are uniform on the sphere and independent of the keys. Nothing is trained: see
     `recollect.regression.reading`. Keys of a smaller load are the first ones of a larger.
