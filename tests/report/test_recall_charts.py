@@ -231,13 +231,13 @@ def test_a_chart_is_drawn_without_warnings(chart, records, data, capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("chart", [recall_by_load, squared_error_by_load, tracking_error])
 def test_a_chart_without_any_theory_can_still_be_drawn(tmp_path):
     paths = write_charts([capacity(keys="clustered"), capacity("mesa", keys="clustered")], tmp_path, "png")
     assert {path.name.partition("-")[0] for path in paths} >= {"recall_by_load", "squared_error_by_load"}
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
+@pytest.mark.parametrize("chart", [recall_by_load, squared_error_by_load, tracking_error])
 def test_few_layers_share_a_panel_and_many_have_one_a_family(chart, records, data):
     few = [r for r in records if r.facts["kind"] in ("capacity", "tracking") and r.model in LAYERS]
     shared = chart(Comparison.of(results(few)))
