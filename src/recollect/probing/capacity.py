@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from recollect.core import ConfigError
+from recollect.core.plain import rounded
 from recollect.probing.capacity_theory import capacity_theory
 from recollect.regression import RegressionLayer
 from recollect.regression.reading import check_keys, natural_key_norm, recall
@@ -161,7 +162,4 @@ def _capacity(rows: list[dict[str, Any]], dim: int) -> tuple[float | None, bool]
 
 
 def _plain(value: Any) -> Any:
-    """Six significant digits, None for what is not finite."""
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    return rounded(value) if isinstance(value, float) else value

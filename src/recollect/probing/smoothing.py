@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from recollect.core import ConfigError
+from recollect.core.plain import finite, rounded
 from recollect.regression import RegressionLayer
 from recollect.regression.function_classes import KernelRidge
 from recollect.regression.problem import Constants
@@ -92,7 +93,7 @@ def measure_smoothing(
         "curve_at": _curve(x, truth, answers[best][0]),
         "theory": _theory(task),
     }
-    return {name: _finite(value) for name, value in metrics.items()}, series
+    return {name: finite(v) if isinstance(v, float) else v for name, v in metrics.items()}, series
 
 
 def _check(layer: RegressionLayer) -> None:
@@ -227,12 +228,8 @@ def _theory(task: SmoothingTask) -> dict[str, list[Any]]:
 
 def _short(value: Tensor) -> float | None:
     """Six significant digits, `None` for what is not finite."""
-    return _finite(float(f"{float(value):.6g}"))
+    return rounded(float(value))
 
 
 def _or_inf(value: Tensor) -> float:
     return float(value) if value.isfinite() else math.inf
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

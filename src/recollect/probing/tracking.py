@@ -1,6 +1,5 @@
 """How well the regressor of a layer follows coefficients that move, against the best there is."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from recollect.core import ConfigError
+from recollect.core.plain import finite, rounded
 from recollect.probing.kalman import weighted_least_squares
 from recollect.regression import RegressionLayer
 from recollect.regression.gates import FixedDecay
@@ -102,7 +102,7 @@ def measure_tracking(
         "signal": float(counted.truth.mean()),
         "state_size": layer.solver.state_size(layer.sizes, task.length),
     }
-    plain = {name: _finite(value) for name, value in metrics.items()}
+    plain = {name: finite(v) if isinstance(v, float) else v for name, v in metrics.items()}
     return plain, {"position": _by_position(errors, gain, best), "decay": _by_decay(counted, task)}
 
 
@@ -210,8 +210,4 @@ def _standard_error(by_example: Float64[Tensor, " B"]) -> float:
 
 def _listed(values: Tensor) -> list[float | None]:
     """Six significant digits, `None` for what is not finite."""
-    return [_finite(float(f"{value:.6g}")) for value in values.tolist()]
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return [rounded(value) for value in values.tolist()]

@@ -1,6 +1,6 @@
 """How well posed a layer's regression is, and how well it is solved: per head and position."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
@@ -9,15 +9,14 @@ from torch import Tensor
 
 from recollect.core.shapes import Sequence
 from recollect.ops.mesa import mesa_residual
-from recollect.regression.choice import choose
 from recollect.regression.function_classes import LOCAL
 from recollect.regression.general.dense_weights import DenseWeights, ages, dense_weights, log_fading
-from recollect.regression.general.history import empty_history, extended, is_read_before
+from recollect.regression.general.history import empty_history, extended
 from recollect.regression.general.local_fit import degree, local_features
 from recollect.regression.layer import RegressionLayer
-from recollect.regression.optimizers import Exact, OneStep
+from recollect.regression.optimizers import Exact
 from recollect.regression.problem import Associations, Constants
-from recollect.regression.solver import Solver
+from recollect.regression.reading import answering_after
 
 PerPosition = Float[Tensor, "B T H"]
 
@@ -75,7 +74,7 @@ def diagnose(layer: RegressionLayer, x: Sequence) -> Diagnosis:
     a, _ = layer.associations(x, layer.initial_state(len(x)))
     constants: Constants = layer.constants(x)
     last_key = a.k.unflatten(1, (-1, layer.num_steps))[:, :, -1]
-    solver = _solver_after(layer)
+    solver = answering_after(layer)
     empty = solver.initial_state(len(x), layer.sizes, constants, a.q)
     learned, _ = solver.read(a._replace(q=last_key), constants, empty, None)
     value = a.v.unflatten(1, (-1, layer.num_steps))[:, :, -1]
@@ -91,16 +90,6 @@ def diagnose(layer: RegressionLayer, x: Sequence) -> Diagnosis:
         ),
         solver_residual=_solver_residual(layer, a, constants),
     )
-
-
-def _solver_after(layer: RegressionLayer) -> Solver:
-    """What solves the layer's regression, answering each query after the association of its position."""
-    composition = layer.composition
-    if not is_read_before(composition):
-        return layer.solver
-    bonus = {"bonus": False} if isinstance(composition.optimizer, OneStep) else {}
-    after = composition.optimizer.model_copy(update={"retrieve": "after"} | bonus)
-    return choose(replace(composition, optimizer=after), layer.sizes)
 
 
 def _condition(moments: Float[Tensor, "*B F F"]) -> Float[Tensor, "*B"]:

@@ -7,11 +7,12 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from recollect.core import ConfigError, RecollectError
+from recollect.core.plain import finite, rounded
 from recollect.probing import audit
 from recollect.tasks import FunctionalTask, Task
 from recollect.training.config import TrainingConfig
 from recollect.training.evaluation import NormalisedError, Predictions, normalised_error, predict_split
-from recollect.training.settings import assess_settings, finite, rounded
+from recollect.training.settings import assess_settings
 from recollect.training.trainer import parameter_dtype, resolve_device
 
 Metrics = dict[str, Any]

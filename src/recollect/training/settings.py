@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recollect.core.plain import finite, rounded
 from recollect.core.shapes import Mask
 from recollect.tasks import Batch, Task
 from recollect.training.config import TrainingConfig
@@ -72,16 +73,6 @@ def best_scores(task: Task, seed: int, config: TrainingConfig) -> Scores | None:
     return score_split(
         _Reference(task), task, seed, "test", config.test_examples, dtype=torch.float64, device=device
     )
-
-
-def finite(value: float) -> float | None:
-    """JSON has no word for NaN or infinity."""
-    return value if math.isfinite(value) else None
-
-
-def rounded(value: float) -> float | None:
-    """Six significant digits: more than any chart shows, and a third of the bytes."""
-    return finite(float(f"{value:.6g}"))
 
 
 def _by_setting(settings: tuple[Task, ...], scores: list[Score]) -> dict[str, list[Any]]:
