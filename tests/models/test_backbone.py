@@ -10,6 +10,7 @@ from torch import nn
 
 from recollect.core import ConfigError, NotDefinedError
 from recollect.models import GRU, MIXERS, RNN, SSM, TCN, ModelConfig, SequenceModel, mixer_facts
+from recollect.models.linear_response import responses_to_all_impulses
 
 USER_MODULE = """
     from typing import Literal
@@ -300,3 +301,69 @@ def test_every_mixer_trains_under_autocast_with_finite_gradients(name, rng):
     y.float().square().sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
     torch.testing.assert_close(y.float(), model(x), rtol=0.1, atol=0.1)
+
+
+AFFINE = [
+    ("ssm", {"num_states": 5}),
+    ("s4d", {"num_states": 3}),
+    ("lru", {"num_states": 5}),
+    ("rnn", {"activation": "linear"}),
+    ("tcn", {"activation": "linear", "num_levels": 3}),
+    ("attention", {"positions": "alibi", "content": False, "num_heads": 2}),
+]
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"bias": False}, {"residual": False}, {"num_layers": 2}, {"decoder": False, "output_size": 8},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize(("mixer", "options"), AFFINE)
+def test_a_linear_response_says_all_about_an_affine_model(mixer, options, changes):
+    changes = dict(changes)
+    outputs = changes.pop("output_size", 3)
+    model = ModelConfig(mixer=mixer, options=options, dim=8, **changes).build(2, outputs, seed=0).double()
+    assert model.is_affine
+    assert model.is_time_invariant == (mixer != "attention")
+    x, length = draw(4, 13, 2), 13
+    kernel, bias = model.linear_response(length).kernel, model.linear_response(length).bias
+    dense = kernel if kernel.ndim == 4 else kernel.expand(length, *kernel.shape)
+    if not model.is_time_invariant:
+        assert not dense.flatten(2).movedim(-1, 0).triu(1).any()
+    for t, y_t in enumerate(model(x).unbind(1)):
+        expected = torch.einsum("soi,bsi->bo", dense[t, : t + 1], x[:, : t + 1].flip(1)) + bias[t]
+        torch.testing.assert_close(y_t, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("mixer", "options"), AFFINE)
+def test_gradients_of_a_linear_response_are_those_of_reading_impulses(mixer, options):
+    model = ModelConfig(mixer=mixer, options=options, dim=8).build(2, 3, seed=0).double()
+    seen = torch.ones(9, 9, dtype=torch.float64).tril()[..., None, None]
+    weights, bias_weights = draw(9, 9, 3, 2) * seen, draw(9, 3)
+
+    def gradients(response):
+        kernel = response.kernel if response.kernel.ndim == 4 else response.kernel.expand(9, 9, 3, 2)
+        total = (kernel * weights).sum() + (response.bias * bias_weights).sum()
+        return torch.autograd.grad(total, list(model.parameters()))
+
+    zeros = torch.zeros(1, 9, 2, dtype=torch.float64)
+    read = responses_to_all_impulses(model, zeros)
+    for got, expected in zip(gradients(model.linear_response(9)), gradients(read), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("changes", "part"), [
+    ({"norm": "rms"}, r"the norm \(RMSNorm\)"),
+    ({"channel_mixer": "glu"}, r"the channel mixer \(GLU\)"),
+    ({"mixer": "gru"}, r"the mixer \(GRU\)"),
+])  # fmt: skip
+def test_what_is_not_affine_is_named(changes, part):
+    model = ModelConfig.parse({"mixer": "ssm", "dim": 8} | changes).build(2, 3, seed=0)
+    assert not model.is_affine
+    assert not model.is_time_invariant
+    with pytest.raises(NotDefinedError, match=part):
+        model.linear_response(5)
+
+
+def test_a_users_mixer_that_says_nothing_is_not_affine(user_module):
+    model = ModelConfig(mixer=f"{user_module}:Plain", dim=4).build(1, 1, seed=0)
+    assert not model.is_affine
+    assert not model.is_time_invariant

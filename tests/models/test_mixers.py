@@ -9,8 +9,10 @@ import torch
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 import recollect.models
-from recollect.core import LtiMixer, Mixer, NotDefinedError, seeded_initialisation
+from recollect.core import ConfigError, LtiMixer, Mixer, NotDefinedError, seeded_initialisation
+from recollect.core.mixer import RespondingMixer, SeparableKernel
 from recollect.models import MIXERS
+from recollect.models.positions import alibi_slopes
 
 DIM = 8
 CASES = [
@@ -39,6 +41,8 @@ CASES = [
     ("attention", {"qk_norm": True, "positions": "none"}),
     ("attention", {"positions": "rope", "qk_norm": True, "form": "explicit"}),
     ("attention", {"positions": "alibi", "form": "explicit"}),
+    ("attention", {"positions": "alibi", "content": False, "num_heads": 2}),
+    ("attention", {"positions": "alibi", "content": False, "form": "explicit"}),
     ("gated_conv", {}),
     ("gated_conv", {"width": 1}),
 ]
@@ -54,6 +58,11 @@ LTI = [
     for case, name in zip(CASES, NAMES, strict=True)
     if case[0] in ("s4d", "ssm", "lru") or case[1].get("activation") == "linear"
 ]
+
+LINEAR = LTI + [
+    (case, name) for case, name in zip(CASES, NAMES, strict=True) if not case[1].get("content", True)
+]
+RESPONDING = [(case, name) for case, name in LINEAR if case[0] != "tcn"]
 
 
 def build(name, options, seed=0, dim=DIM):
@@ -154,6 +163,7 @@ def test_linearity_and_time_invariance_are_as_claimed(mixer):
     late = torch.nn.functional.pad(x, (0, 0, 4, 0))
     invariant = torch.allclose(mixer(late)[:, 4:], mixer(x), rtol=1e-10, atol=1e-10)
     assert mixer.is_lti == (linear and invariant)
+    assert (mixer.is_lti or getattr(mixer, "is_linear", False)) == linear
 
 
 @pytest.mark.parametrize("case", [c for c, _ in LTI], ids=[n for _, n in LTI])
@@ -163,6 +173,23 @@ def test_lti_mixers_are_their_kernel(case):
     x, kernel = draw(2, 13, DIM), mixer.kernel(13)
     lagged = [torch.nn.functional.pad(x, (0, 0, lag, 0))[:, :13] @ kernel[lag].T for lag in range(13)]
     torch.testing.assert_close(sum(lagged), mixer(x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("length", [1, 2, 17])
+@pytest.mark.parametrize("case", [c for c, _ in RESPONDING], ids=[n for _, n in RESPONDING])
+def test_answers_to_impulses_are_what_reading_them_gives(case, length):
+    mixer, write, read = build(*case), draw(DIM, 3, seed=4), draw(2, DIM, seed=5)
+    assert isinstance(mixer, RespondingMixer)
+    answers = mixer.response(write, read, length)
+    if isinstance(answers, SeparableKernel):
+        dense = torch.einsum("tj,sjoi->tsoi", *answers)
+    else:
+        dense = answers[None].expand(length, *answers.shape)
+    x = draw(4, length, 3)
+    found = mixer(x @ write.T) @ read.T
+    for t in range(length):
+        expected = torch.einsum("soi,bsi->bo", dense[t, : t + 1], x[:, : t + 1].flip(1))
+        torch.testing.assert_close(found[:, t], expected, rtol=1e-10, atol=1e-10)
 
 
 def test_gradients_are_the_derivatives(mixer):
@@ -259,6 +286,28 @@ def test_learned_positions_end_where_training_did():
         mixer(torch.zeros(1, 6, DIM))
     with pytest.raises(NotDefinedError):
         streamed(mixer, torch.zeros(1, 6, DIM))
+
+
+def test_attention_without_content_is_softmax_of_ages_alone():
+    mixer = build("attention", {"positions": "alibi", "content": False, "num_heads": 2})
+    x, slopes = draw(3, 11, DIM), mixer.log_slopes.exp()
+    age = torch.arange(11)[:, None] - torch.arange(11)
+    weights = torch.softmax(torch.where(age < 0, -torch.inf, -slopes[:, None, None] * age), dim=-1)
+    values = mixer.project_in(x).unflatten(-1, (2, DIM // 2))
+    mixed = torch.einsum("hts,bshk->bthk", weights, values).flatten(2)
+    torch.testing.assert_close(mixer(x), mixer.project_out(mixed), rtol=1e-10, atol=1e-10)
+
+
+def test_attention_without_content_starts_at_the_slopes_of_alibi_and_has_no_queries():
+    mixer = MIXERS["attention"](DIM, num_heads=4, positions="alibi", content=False)
+    torch.testing.assert_close(mixer.log_slopes.exp(), alibi_slopes(4))
+    assert sum(p.numel() for p in mixer.parameters()) == 2 * DIM**2 + 4
+
+
+@pytest.mark.parametrize("options", [{"positions": "rope"}, {"positions": "alibi", "qk_norm": True}])
+def test_attention_without_content_needs_its_slopes_and_nothing_else(options):
+    with pytest.raises(ConfigError, match="content=False has no queries and keys"):
+        MIXERS["attention"](DIM, content=False, **options)
 
 
 def test_attention_without_positions_sees_its_past_as_a_set():

@@ -30,6 +30,7 @@ PACKAGES = (
     "regression",
     "tasks",
     "models",
+    "floors",
     "training",
     "probing",
     "studies",

@@ -233,3 +233,45 @@ def records() -> list[Record]:
     odd += [make_record(HOSTILE, "impulse", 9.0), make_record(HOSTILE, "impulse", 21.0, status="failed")]
     odd += [make_record(HOSTILE, "impulse", 3.0, status="diverged", nmse=None, nmse_se=None)]
     return regular + odd
+
+
+NO_FLOOR = {"LSTM": "its gates are not linear", "GRU": "its gates are not linear"}
+NO_FLOOR |= {"Transformer": "it reads the content"}
+
+
+def make_bounded_record(model="S4D", family="impulse", alpha=9.0, seed=0, **changes) -> Record:
+    """A run of a task whose floor is known: that of S4D rises with the lag, TCN's is that of its tail.
+
+    `changes` replace metrics; `excess` follows from the error and the floor.
+    """
+    record = make_record(model, family, alpha, seed)
+    binds = model not in NO_FLOOR
+    levels = {"S4D": 0.02 * alpha if family == "impulse" else 1e-11, "TCN": 0.6 if alpha > 16 else 0.0}
+    floor = levels.get(model, 0.0)
+    metrics = {
+        "nmse": 1.05 * floor + 0.01, "nmse_se": 0.001,
+        "floor": floor, "floor_attained": 1.2 * floor if binds else None,
+        "floor_binds": binds, "floor_how": NO_FLOOR.get(model, "weighted Hankel"), "floor_size": 64,
+        "nmse_exact": None, "below_floor": False, "steps_to_half": 250,
+    } | changes  # fmt: skip
+    metrics = {"linear_error": metrics["nmse"] - 0.003, "nonlinear_remainder": 0.002, "bias": 0.001} | metrics
+    error = metrics["nmse"] if metrics["nmse_exact"] is None else metrics["nmse_exact"]
+    metrics = {"excess": error - metrics["floor"] if metrics["floor_binds"] else None} | metrics
+    return record.model_copy(update={"metrics": record.metrics | metrics})
+
+
+@pytest.fixture(name="make_bounded_record", scope="session")
+def make_bounded_record_fixture():
+    return make_bounded_record
+
+
+@pytest.fixture(scope="session")
+def bounded_records() -> list[Record]:
+    """Five models on four families, of which two have a floor; two seeds."""
+    return [
+        make_bounded_record(model, family, alpha, seed)
+        for family, alphas in ALPHAS.items()
+        for alpha in alphas
+        for model in MIXERS
+        for seed in range(2)
+    ]

@@ -51,6 +51,11 @@ def recall_report(recall_records, tmp_path_factory):
     return write_html(recall_records, tmp_path_factory.mktemp("recall") / "report.html", title="recall")
 
 
+@pytest.fixture(scope="module")
+def bounded_report(bounded_records, tmp_path_factory):
+    return write_html(bounded_records, tmp_path_factory.mktemp("bounded") / "report.html", title="bounded")
+
+
 @pytest.fixture
 def open_page(browser, report):
     """Open the report; everything it complains of and asks the network for is kept on the page."""
@@ -177,6 +182,50 @@ def test_the_task_menu_redraws_the_charts_below_it(open_page):
     before = page.evaluate(title)
     page.locator("#task").select_option("airy(alpha=18)")
     page.wait_for_function(f"before => {title} !== before", arg=before)
+    assert page.complaints == []
+
+
+def cells(page):
+    """Texts of the heat map."""
+    return page.locator("#overview svg.marks .mark-text.role-mark text").all_text_contents()
+
+
+def test_the_map_shows_error_floor_and_excess_by_mouse_and_by_keyboard(open_page, bounded_report):
+    page = open_page(path=bounded_report)
+    axes = page.locator("#overview svg.marks .role-axis-label text")
+    names = axes.all_text_contents()
+    assert any("★" in text for text in cells(page))
+    page.locator("[data-maps] label", has_text="floor").click()
+    page.wait_for_selector("#overview svg.marks >> text='proven floor (NMSE)'")
+    assert {"–", "0.420", "1e-11", "0"} <= set(cells(page))
+    assert page.locator("[data-caption=heat_map_floor]").is_visible()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#overview svg.marks >> text='error above the floor (NMSE)'")
+    assert {"–", "0.031", "0.010"} <= set(cells(page))
+    assert page.locator("[data-caption]:visible").count() == 1
+    assert axes.all_text_contents() == names
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#overview svg.marks >> text='NMSE'")
+    assert any("★" in text for text in cells(page))
+    assert page.locator("[data-caption]:visible").count() == 0
+    assert page.complaints == []
+
+
+def test_the_audit_follows_the_task_menu(open_page, bounded_report):
+    page = open_page(path=bounded_report)
+    rows = page.locator("[data-audit] tbody tr")
+    page.locator("#task").select_option("impulse(alpha=21)")
+    assert rows.count() == 5
+    s4d = rows.filter(has_text="S4D").locator("th, td").all_text_contents()
+    assert s4d == ["S4D", "0.451", "0.448", "0.002", "0.001", "0.42", "0.504", "0.031", "on its floor"]
+    page.locator("#task").select_option("impulse(alpha=9)")
+    assert "0.199" in rows.filter(has_text="S4D").inner_text()
+    assert page.complaints == []
+
+
+def test_a_page_with_floors_fits_a_phone(open_page, bounded_report):
+    page = open_page(PHONE, path=bounded_report)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert page.complaints == []
 
 

@@ -66,6 +66,34 @@ def test_a_sweep_over_horizons_sets_alpha(define):
     assert energy_horizon(fine.memory.values(64, dt=0.5)) == 20
 
 
+def test_a_range_of_strengths_is_spaced_evenly_in_the_logarithm(define):
+    spaced = {"family": "polynomial", "alpha": {"low": 0.6, "high": 2.4, "count": 3}}
+    study = define(tasks=[{"memory": spaced, "length": 16}])
+    assert [task.memory.alpha for task in study.tasks] == [0.6, 1.2, 2.4]
+
+
+def test_a_range_of_horizons_is_rounded_to_lags_each_once(define):
+    memory = {"family": "impulse", "h95": {"low": 2, "high": 32, "count": 13}}
+    study = define(tasks=[{"memory": memory, "length": 40}])
+    assert [task.facts()["h95"] for task in study.tasks] == [2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32]
+
+
+@pytest.mark.parametrize(
+    ("strengths", "message"),
+    [
+        ({"h95": {"low": 8, "high": 4, "count": 5}}, "low < high"),
+        ({"h95": {"low": 0, "high": 4, "count": 5}}, "memory.h95.low"),
+        ({"h95": {"low": 2, "high": 4, "count": 1}}, "memory.h95.count"),
+        ({"h95": {"low": 2.5, "high": 4, "count": 3}}, "whole numbers"),
+        ({"h95": {"low": 2, "high": 4}}, "'count' is required"),
+        ({"alpha": {"low": 2, "high": 4, "cuont": 3}}, "did you mean 'count'"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_refused(define, strengths, message):
+    with pytest.raises(ConfigError, match=message):
+        define(tasks=[{"memory": {"family": "impulse"} | strengths, "length": 16}])
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -58,6 +58,13 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+class Weighting(StrEnum):
+    """Whose error a floor is about."""
+
+    uniform = "uniform"
+    window = "window"
+
+
 class Status(StrEnum):
     """How a run can have ended."""
 
@@ -161,6 +168,88 @@ def show(
     from recollect.cli.show import show_command
 
     show_command(name, store, as_json=as_json)
+
+
+@app.command()
+def floor(
+    family: Annotated[
+        str,
+        typer.Argument(
+            help="A memory function (`recollect list memory`), or a mapping such as "
+            "`'{family: sine, frequency: 0.3}'`."
+        ),
+    ],
+    alpha: Annotated[float | None, typer.Option(help="Strength of the memory.")] = None,
+    h95: Annotated[
+        int | None, typer.Option(help="Instead of alpha: lags that hold 95 % of the energy.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Another field of the memory function, e.g. width=3. Repeatable."
+        ),
+    ] = None,
+    horizon: Annotated[int, typer.Option(min=1, help="Number of lags, and of positions.")] = 256,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A class of models: ssm (s4d, lru, linear_rnn), real_ssm, tcn (fir), linear_tcn, alibi, "
+            "learned_alibi, relative_bias, no_positions; other mixers answer why they have no floor. "
+            "Repeatable; ssm by default."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZES",
+            help="4, or 1,2,4, or 1:32. Powers of two by default. With --target: the largest one is the "
+            "largest that is tried.",
+        ),
+    ] = None,
+    weighting: Annotated[
+        Weighting, typer.Option(help="Error at the last position, or mean over all positions of a window.")
+    ] = Weighting.uniform,
+    feed_through: Annotated[
+        bool,
+        typer.Option(
+            "--feed-through", help="The present input also reaches the output beside states and heads."
+        ),
+    ] = False,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NMSE",
+            help="The smallest size that can reach this error; all bounded classes by default.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Chart: html, svg, png or pdf; recollect-floor.html unless --json."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a class of models cannot do, proven, and what an explicit model does, size by size.
+
+    Errors are NMSE: shares of the target's power. Nothing is trained.
+    """
+    from recollect.cli.floor import floor_command
+
+    floor_command(
+        family,
+        alpha,
+        h95,
+        option or [],
+        horizon,
+        model or [],
+        size,
+        weighting.value,
+        target,
+        output,
+        feed_through=feed_through,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -3,24 +3,26 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from recollect.cli.console import err
-from recollect.studies import Activity, Record, Run, Watcher
+from recollect.studies import Activity, Plan, Record, Run, Watcher
 
 
 @contextmanager
-def watching(runs: Sequence[Run], pending: Sequence[Run]) -> Iterator[Watcher]:
+def watching() -> Iterator[Watcher]:
     """A watcher that draws bars on a terminal, or prints a line a run where there is none."""
     if not err.is_terminal:
-        yield Watcher(on_record=_LinePrinter(len(runs), len(runs) - len(pending)))
+        lines = _LinePrinter()
+        yield Watcher(on_round=lines.on_round, on_record=lines.on_record)
         return
-    bars = _Bars(runs, pending)
+    bars = _Bars()
     with Live(bars.view, console=err, refresh_per_second=5, transient=True):
-        yield Watcher(on_activity=bars.on_activity, on_record=bars.on_record)
+        yield Watcher(on_round=bars.on_round, on_activity=bars.on_activity, on_record=bars.on_record)
 
 
 def outcome(record: Record) -> str:
@@ -35,23 +37,43 @@ def _spoken(criterion: str) -> str:
     return "NMSE" if criterion == "nmse" else criterion.replace("_", " ")
 
 
-class _LinePrinter:
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.done = total, done
+class _Count:
+    """How many runs have ended, of those asked for so far."""
 
-    def __call__(self, run: Run, record: Record) -> None:
-        self.done += 1
+    def __init__(self) -> None:
+        self.done, self.total, self.most = 0, 0, 0
+
+    def begin(self, plan: Plan) -> None:
+        self.done, self.total = len(plan.runs) - len(plan.pending), len(plan.runs)
+        self.most = plan.most_runs
+
+    def __str__(self) -> str:
+        more = f", at most {self.most}" if self.most > self.total else ""
+        return f"{self.done}/{self.total}{more}"
+
+
+class _LinePrinter:
+    def __init__(self) -> None:
+        self.count = _Count()
+
+    def on_round(self, plan: Plan) -> None:
+        self.count.begin(plan)
+
+    def on_record(self, run: Run, record: Record) -> None:
+        self.count.done += 1
         seconds = f"{record.wall_seconds:.1f} s"
-        line = f"[{self.done}/{self.total}] {outcome(record)}, {seconds}"
+        line = f"[{self.count}] {outcome(record)}, {seconds}"
         err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars:
-    """Overall progress is weighted by the runs' cost, so that its time left means something."""
+    """Overall progress is weighted by the runs' cost, so that its time left means something.
 
-    def __init__(self, runs: Sequence[Run], pending: Sequence[Run]) -> None:
-        self.finished = sum(run.cost for run in runs) - sum(run.cost for run in pending)
-        self.num_finished, self.num_runs = len(runs) - len(pending), len(runs)
+    It is that of the runs asked for so far: how many more a search will ask for is not known.
+    """
+
+    def __init__(self) -> None:
+        self.finished, self.count = 0.0, _Count()
         self.overall = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -69,11 +91,18 @@ class _Bars:
             TimeRemainingColumn(),
             console=err,
         )
-        self.total = self.overall.add_task(self._count(), total=sum(run.cost for run in runs))
+        self.total: TaskID | None = None
         self.rows: dict[int, tuple[TaskID, str]] = {}
         self.view = Group(self.overall, self.workers)
+
+    def on_round(self, plan: Plan) -> None:
+        self.count.begin(plan)
+        whole = sum(run.cost for run in plan.runs)
+        self.finished = whole - sum(run.cost for run in plan.pending)
+        if self.total is None:
+            self.total = self.overall.add_task("", total=whole)
         # Stored runs took no time now: only what comes from here on tells the speed.
-        self.overall.update(self.total, completed=self.finished)
+        self._update(description=f"{self.count} runs", total=whole, completed=self.finished)
 
     def on_activity(self, activities: Sequence[Activity]) -> None:
         for activity in activities:
@@ -82,12 +111,12 @@ class _Bars:
         for worker in idle:
             self.workers.remove_task(self.rows.pop(worker)[0])
         flying = sum(a.run.cost * a.step / a.run.num_steps for a in activities)
-        self.overall.update(self.total, completed=self.finished + flying)
+        self._update(completed=self.finished + flying)
 
     def on_record(self, run: Run, record: Record) -> None:
         self.finished += run.cost
-        self.num_finished += 1
-        self.overall.update(self.total, description=self._count(), completed=self.finished)
+        self.count.done += 1
+        self._update(description=f"{self.count} runs", completed=self.finished)
         if record.status != "done":
             err.print(outcome(record), markup=False, highlight=False, soft_wrap=True)
 
@@ -102,5 +131,6 @@ class _Bars:
         error = f"error {activity.error:.3g}" if math.isfinite(activity.error) else ""
         self.workers.update(row[0], completed=activity.step, error=error)
 
-    def _count(self) -> str:
-        return f"{self.num_finished}/{self.num_runs} runs"
+    def _update(self, **changes: Any) -> None:
+        assert self.total is not None, "a round begins before anything in it"
+        self.overall.update(self.total, **changes)

@@ -63,16 +63,14 @@ def run_command(
 
 
 def _run(study: Study, store: Store, executor: LocalExecutor, *, retry_failed: bool) -> list[Record]:
-    planned = plan(study, store, retry_failed=retry_failed)
     try:
-        with watching(planned.runs, planned.pending) as watcher:
+        with watching() as watcher:
             return run_study(study, store, executor, watcher, retry_failed=retry_failed)
     except KeyboardInterrupt:
-        left = len(plan(study, store, retry_failed=retry_failed).pending)
-        done = len(planned.runs) - left
-        err.print(
-            f"Interrupted: {done} of {len(planned.runs)} runs are stored. The same command goes on from here."
-        )
+        left = plan(study, store, retry_failed=retry_failed)
+        done, most = len(left.runs) - len(left.pending), left.most_runs
+        total = f"{most}" if most == len(left.runs) else f"at most {most}"
+        err.print(f"Interrupted: {done} of {total} runs are stored. The same command goes on from here.")
         raise typer.Exit(130) from None
 
 

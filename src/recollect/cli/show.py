@@ -59,7 +59,7 @@ def _entry(name: str) -> dict[str, Any] | None:
         }
     if name in STUDIES:
         study = find_study(name)
-        size = {"runs": len(study.runs()), "seeds": study.seeds}
+        size = {"runs": study.most_runs, "seeds": study.seeds}
         return {"study": name, **size, "definition": study.model_dump(mode="json")}
     return None
 

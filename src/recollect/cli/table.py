@@ -11,7 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from recollect.report import Result, results
-from recollect.report.labels import distinguishing
+from recollect.report.floors import (
+    DEFECT,
+    NEGLIGIBLE,
+    STANDINGS,
+    Standing,
+    defects,
+    is_bounded,
+    overall_standings,
+    standing,
+    without_floor,
+)
+from recollect.report.labels import distinguishing, in_order
 from recollect.report.results import SOLVED_ABOVE
 from recollect.report.scores import (
     by_criterion,
@@ -25,8 +36,16 @@ from recollect.report.scores import (
 from recollect.studies import Record
 
 _WIDTH_WITH_INTERVALS = 100
+_WIDTH_WITH_ROWS_OF_THREE = 64
 _CELL_BORDERS = 3
 _GUESS = "guess"
+_SIGNS: dict[Standing | None, tuple[str, str]] = {
+    "below": (" !", "bold red"),
+    "floor": (" ⊥", "green"),
+    "explicit": (" =", "green"),
+    "above": (" ↑", "yellow"),
+}
+"""Behind a cell, with its style; nothing where it is undecided."""
 
 
 def summary_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -47,12 +66,14 @@ def print_summary(records: Sequence[Record], console: Console) -> None:
     with_intervals = console.width >= _WIDTH_WITH_INTERVALS
     models = list(dict.fromkeys(record.model for record in records))
     for part in by_criterion(found).values():
-        layout = _layout(part, models, with_intervals)
-        turned = _turned(layout, {result.task for result in part})
-        chosen = min(layout, turned, key=lambda layout: len(_blocks_of(layout, console)))
         console.print(Text(heading(part[0].criterion), style="italic"))
-        _print(chosen, console)
+        _print(_layout(part, models, with_intervals), {result.task for result in part}, console)
     console.print(_legend(found, with_intervals), highlight=False, markup=False)
+    _print_floors(found, console)
+    for sentence in (found_defects := defects(records)):
+        console.print(sentence, style="bold red", highlight=False, markup=False)
+    if found_defects:
+        console.print(DEFECT, style="bold red", highlight=False, markup=False)
 
 
 class _Layout(NamedTuple):
@@ -93,8 +114,9 @@ def _turned(layout: _Layout, tasks: Set[str]) -> _Layout:
     return _Layout("model", list(layout.columns), columns)
 
 
-def _print(layout: _Layout, console: Console) -> None:
-    """In as many tables as the width asks for."""
+def _print(layout: _Layout, tasks: Set[str], console: Console) -> None:
+    """Turned if that takes fewer tables, in as many as the width asks for."""
+    layout = min(layout, _turned(layout, tasks), key=lambda layout: len(_blocks_of(layout, console)))
     for block in _blocks_of(layout, console):
         table = Table(layout.first, *block)
         for column in table.columns:
@@ -172,3 +194,49 @@ def _legend(found: Sequence[Result], with_intervals: bool) -> str:
         coverage = min(r.coverage or 0 for r in found if r.interval_kind == kind)
         lines.append(f"± half width of the interval {kind} ({coverage:.0%} or more)")
     return "\n".join(lines)
+
+
+def _print_floors(found: Sequence[Result], console: Console) -> None:
+    """Error, floor and excess where a floor makes a difference, then where every model stands.
+
+    Nothing where no run says anything of floors.
+    """
+    bounded = [result for result in found if is_bounded(result) and result.has_value]
+    if bounded:
+        heading_text = f"Error / floor / excess, where a floor of {NEGLIGIBLE:g} or more is proven"
+        console.print(Text(heading_text, style="italic"))
+        separator = " / " if console.width >= _WIDTH_WITH_ROWS_OF_THREE else "\n"
+        _print(_floor_layout(bounded, separator), {result.task for result in bounded}, console)
+    for line in _floor_lines(found, bounded):
+        console.print(line, highlight=False, markup=False)
+
+
+def _floor_layout(bounded: Sequence[Result], separator: str) -> _Layout:
+    tasks = list(dict.fromkeys(result.task for result in bounded))
+    by_place = {(result.task, result.model): result for result in bounded}
+    columns = {
+        model: [_floor_cell(by_place.get((task, model)), separator) for task in tasks]
+        for model in in_order(result.model for result in bounded)
+    }
+    return _Layout("memory", tasks, columns)
+
+
+def _floor_cell(result: Result | None, separator: str) -> Text:
+    if result is None:
+        return Text("")
+    levels = (result.value, result.floor, result.excess)
+    sign, style = _SIGNS.get(standing(result), ("", ""))
+    return Text(separator.join(format_score(level, "nmse") for level in levels) + sign, style=style)
+
+
+def _floor_lines(found: Sequence[Result], bounded: Sequence[Result]) -> list[str]:
+    stood = overall_standings(found)
+    if not stood and not without_floor(found):
+        return []
+    signs = {name: sign.strip() for name, (sign, _) in _SIGNS.items()}
+    lines = [f"{signs.get(name, '')} {STANDINGS[name]}: {models}".lstrip() for name, models in stood.items()]
+    binding = in_order(result.model for result in found if result.floor_binds)
+    zero = [name for name in binding if name not in {result.model for result in bounded}]
+    lines += [f"floor 0 on every task: {', '.join(zero)}"] if zero else []
+    lines += [f"no floor: {', '.join(names)} ({reason})" for reason, names in without_floor(found).items()]
+    return lines

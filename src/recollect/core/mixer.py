@@ -5,7 +5,10 @@ A mixer maps `(B, T, D)` to `(B, T, D)` and is causal: output t depends on input
 and `forward`; the rest of the contract is what lets a mixer stream, be probed and be given a floor.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
 
 from recollect.core.shapes import Kernel, Sequence, Step
 
@@ -16,6 +19,9 @@ State = Any
 @runtime_checkable
 class Mixer(Protocol):
     """A causal map of sequences that can also be read one step at a time.
+
+    A mixer that is linear in its input but changes with the position says so by `is_linear = True`, beside
+    `is_lti = False`; one without that attribute is taken to be as linear as its `is_lti` says.
 
     Attributes:
         is_lti: whether the map is linear and time-invariant at the present options.
@@ -49,4 +55,31 @@ class LtiMixer(Mixer, Protocol):
 
     def kernel(self, length: int) -> Kernel:
         """Impulse response at lags 0..length-1, differentiable in the parameters."""
+        ...
+
+
+class SeparableKernel(NamedTuple):
+    """`k_t(s) = sum_j gains[t, j] kernels[s, j]` for s <= t: a map that changes with the position t.
+
+    Attributes:
+        gains: at positions 0..T-1.
+        kernels: at lags 0..T-1.
+    """
+
+    gains: Float[Tensor, "T terms"]
+    kernels: Float[Tensor, "T terms outputs inputs"]
+
+
+@runtime_checkable
+class RespondingMixer(Protocol):
+    """A linear mixer that answers impulses in closed form, between the maps that enclose it.
+
+    One block between two linear maps then has its impulse response without a sequence of zeros being read,
+    and without the `D x D` numbers a lag of a `Kernel`.
+    """
+
+    def response(
+        self, write: Float[Tensor, "D inputs"], read: Float[Tensor, "outputs D"], length: int
+    ) -> Float[Tensor, "T outputs inputs"] | SeparableKernel:
+        """`read @ k(s) @ write` at lags s = 0..length-1, differentiable in everything."""
         ...

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from recollect.core.shapes import Taps
 from recollect.floors.problem import Problem
 
 
+@runtime_checkable
 class Fit(Protocol):
     """An explicit member of a class of models."""
 
@@ -37,14 +38,14 @@ class Floor:
     binding: bool = True
 
 
+@runtime_checkable
 class ModelClass(Protocol):
-    """A class of models with a size.
+    """A class of models with a size."""
 
-    Attributes:
-        unit: what the size counts, in the plural.
-    """
-
-    unit: str
+    @property
+    def unit(self) -> str:
+        """What the size counts, in the plural."""
+        ...
 
     def floors(self, problem: Problem, sizes: Sequence[int]) -> list[Floor]:
         """One floor for each size, in the order given: what can be shared between sizes is computed once.

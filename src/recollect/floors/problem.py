@@ -55,8 +55,9 @@ class Problem:
     @property
     def weights(self) -> Float64[Tensor, " T"]:
         """$w_s$ at lags 0..T-1."""
-        ones = torch.ones_like(self.rho)
-        return ones if self.weighting == "uniform" else ones - torch.arange(self.length) / self.length
+        if self.weighting == "uniform":
+            return torch.ones_like(self.rho)
+        return 1 - torch.arange(self.length, dtype=torch.float64) / self.length
 
     @property
     def energy(self) -> float:

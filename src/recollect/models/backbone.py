@@ -8,10 +8,17 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from recollect.core.errors import ConfigError, NotDefinedError
-from recollect.core.mixer import Mixer, State
+from recollect.core.mixer import Mixer, RespondingMixer, SeparableKernel, State
 from recollect.core.shapes import Inputs, Mask, Sequence, Tokens
 from recollect.models.channel_mixer import ChannelMixer, Norm, build_channel_mixer, build_norm
 from recollect.models.embedding import TokenEmbedding
+from recollect.models.linear_response import (
+    Response,
+    joined_with_constant,
+    plus_at_lag_zero,
+    response_to_impulses,
+    responses_to_all_impulses,
+)
 
 
 class Block(nn.Module):
@@ -41,6 +48,11 @@ class Block(nn.Module):
     def step(self, x_t: Float[Tensor, "B D"], state: State) -> tuple[Float[Tensor, "B D"], State]:
         mixed, state = _streaming(self.mixer).step(self.mixer_norm(x_t), state)
         return self._channels(self._joined(x_t, mixed)), state
+
+    def response(self, write: Tensor, read: Tensor, length: int) -> Tensor | SeparableKernel:
+        """As `RespondingMixer.response`, with what passes the mixer by."""
+        answers = self.mixer.response(write, read, length)
+        return plus_at_lag_zero(answers, read @ write) if self.residual else answers
 
     def _mixed(self, x: Tensor) -> Tensor:
         # Under autocast a recurrence or a Fourier transform would lose what it carries over many steps.
@@ -110,7 +122,7 @@ class SequenceModel(nn.Module):
     ) -> None:
         super().__init__()
         _check_tokens(is_tokens, tied, encoder, decoder, input_size, output_size)
-        self.input_size, self.is_tokens = input_size, is_tokens
+        self.input_size, self.dim, self.is_tokens = input_size, dim, is_tokens
         self.encoder: Any = _encoder(input_size, dim, encoder, bias, is_tokens)
         self.blocks = nn.ModuleList(
             Block(
@@ -174,9 +186,64 @@ class SequenceModel(nn.Module):
                 "an impulse response describes linear time-invariant models only: needs an LTI mixer, "
                 "bias=False, norm='none' and channel_mixer='none'."
             )
+        return self.linear_response(length).kernel
+
+    def linear_response(self, length: int) -> Response:
+        """Kernel and bias over `length` positions, differentiable in the parameters.
+
+        One mixer between two linear maps answers in closed form where it can (`RespondingMixer`). Otherwise
+        impulses are read: inputs + 1 sequences where the model is time-invariant, T inputs + 1 where not.
+
+        Raises:
+            NotDefinedError: where the model is not affine; names the parts that are not.
+
+        Example:
+            >>> from recollect.models import SSM
+            >>> model = SequenceModel(lambda: SSM(8), 2, 3, dim=8)
+            >>> model.linear_response(5).kernel.shape
+            torch.Size([5, 3, 2])
+        """
+        if not self.is_affine:
+            raise NotDefinedError(
+                f"a linear response is that of an affine model; not affine here: "
+                f"{', '.join(self.nonlinear_parts)}."
+            )
         like = next(self.parameters())
-        impulses = torch.eye(self.input_size, dtype=like.dtype, device=like.device)[:, None]
-        return self(nn.functional.pad(impulses, (0, 0, 0, length - 1))).permute(1, 2, 0)
+        zeros = like.new_zeros(1, length, self.input_size)
+        if len(self.blocks) == 1 and isinstance(self.mixers[0], RespondingMixer):
+            return self._response_of_one_mixer(zeros)
+        if self.is_time_invariant:
+            return response_to_impulses(self, zeros, self.receptive_field)
+        return responses_to_all_impulses(self, zeros)
+
+    def _response_of_one_mixer(self, zeros: Inputs) -> Response:
+        write, constant = _matrix_and_bias(self.encoder, self.dim, zeros)
+        read, last = _matrix_and_bias(self.decoder, self.dim, zeros)
+        columns = torch.cat([write, constant[:, None]], dim=1)
+        return joined_with_constant(self._blocks[0].response(columns, read, zeros.shape[1]), last)
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether outputs are linear in the inputs, up to a constant at each position."""
+        return not self.nonlinear_parts
+
+    @property
+    def is_time_invariant(self) -> bool:
+        """Whether the model is affine with one kernel for all positions; a bias may still settle in time."""
+        return self.is_affine and all(block.is_lti for block in self._blocks)
+
+    @property
+    def nonlinear_parts(self) -> list[str]:
+        """What keeps the model from being affine; empty where it is."""
+        parts = ["the inputs (tokens)"] if self.is_tokens else []
+        parts += [] if isinstance(self.norm, nn.Identity) else [f"the norm ({type(self.norm).__name__})"]
+        for block in self._blocks:
+            mixer, channels = block.mixer, block.channel_mixer
+            if not (getattr(mixer, "is_lti", False) or getattr(mixer, "is_linear", False)):
+                parts.append(f"the mixer ({type(mixer).__name__})")
+            if channels is not None:
+                parts.append(f"the channel mixer ({type(channels).__name__})")
+        return list(dict.fromkeys(parts))
 
     @property
     def mixers(self) -> list[Any]:
@@ -192,6 +259,13 @@ def _encoder(input_size: int, dim: int, encoder: bool, bias: bool, is_tokens: bo
     if is_tokens:
         return TokenEmbedding(input_size, dim)
     return nn.Linear(input_size, dim, bias=bias) if encoder else nn.Identity()
+
+
+def _matrix_and_bias(layer: nn.Module, dim: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Of an encoder or decoder; one that is off is the identity."""
+    if not isinstance(layer, nn.Linear):
+        return torch.eye(dim, dtype=like.dtype, device=like.device), like.new_zeros(dim)
+    return layer.weight, like.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
 
 
 def _check_tokens(

@@ -67,6 +67,22 @@ class DiagonalSystem(nn.Module):
         first = torch.diag(self.feedthrough)[None]
         return taps.real + nn.functional.pad(first, (0, 0, 0, 0, 0, length - 1))
 
+    def response(
+        self,
+        write: Float[Tensor, "D inputs"],
+        read: Float[Tensor, "outputs D"],
+        length: int,
+        poles: Inexact[Tensor, " N"],
+        gain: Gain = None,
+    ) -> Float[Tensor, "T outputs inputs"]:
+        """`read @ kernel @ write` with no matrix a lag; O(T N) powers and O(T N I O) work."""
+        entering = self._read(write.T, gain).T
+        leaving = _joined(torch.einsum("od,dnp->onp", read, self.output_parts)).conj()
+        modes = torch.einsum("on,ni->noi", leaving, entering)
+        taps = torch.einsum("tn,noi->toi", powers(poles, length), modes).real
+        present = (read * self.feedthrough) @ write
+        return taps + nn.functional.pad(present[None], (0, 0, 0, 0, 0, length - 1))
+
     def _read(self, x: Float[Tensor, "*B D"], gain: Gain) -> Inexact[Tensor, "*B N"]:
         return _joined(torch.einsum("...d,ndp->...np", x, self._input_parts(gain)))
 

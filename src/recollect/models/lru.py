@@ -71,6 +71,11 @@ class LRU(nn.Module):
     def kernel(self, length: int) -> Kernel:
         return self.system.kernel(length, *self._poles_and_gain())
 
+    def response(
+        self, write: Float[Tensor, "D inputs"], read: Float[Tensor, "outputs D"], length: int
+    ) -> Float[Tensor, "T outputs inputs"]:
+        return self.system.response(write, read, length, *self._poles_and_gain())
+
     def _poles_and_gain(self) -> tuple[Complex[Tensor, " N"], Float[Tensor, " N"]]:
         log_pole = torch.complex(-self.log_rate.exp(), self.log_phase.exp())
         return log_pole.exp(), self.log_gain.exp()

@@ -1,9 +1,12 @@
 """The simple recurrent network (Elman 1990) as a mixer."""
 
+import math
 from typing import Literal
 
 import torch
-from torch import nn
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from recollect.core.errors import ConfigError
 from recollect.core.shapes import Kernel, Sequence, Step
@@ -71,3 +74,23 @@ class RNN(nn.Module):
     def kernel(self, length: int) -> Kernel:
         """`W^s U`; O(T D^3)."""
         return matrix_powers(self.recurrent_matrix, length) @ self.input_matrix
+
+    def response(
+        self, write: Float[Tensor, "D inputs"], read: Float[Tensor, "outputs D"], length: int
+    ) -> Float[Tensor, "T outputs inputs"]:
+        """`read W^s U write`, as `(read W^(i C)) (W^j U write)` with `C` near `sqrt T`; O(log T D^3)."""
+        doublings = math.ceil(math.log2(length) / 2)
+        entering, leap = _powers_of(self.recurrent_matrix, self.input_matrix @ write, doublings)
+        leaving, _ = _powers_of(leap.T, read.T, doublings)
+        taps = rearrange(leaving.T @ entering, "(x o) (y i) -> (x y) o i", o=len(read), i=write.shape[1])
+        return taps[:length]
+
+
+def _powers_of(
+    matrix: Float[Tensor, "D D"], columns: Float[Tensor, "D columns"], doublings: int
+) -> tuple[Float[Tensor, "D many"], Float[Tensor, "D D"]]:
+    """`matrix^s columns` side by side for all s below `2^doublings`, and the matrix to that power."""
+    for _ in range(doublings):
+        columns = torch.cat([columns, matrix @ columns], dim=1)
+        matrix = matrix @ matrix
+    return columns, matrix

@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from recollect.core import causal_convolution
@@ -95,6 +95,14 @@ class S4D(nn.Module):
         poles, coefficients = self._discrete()
         taps = vandermonde_kernel(coefficients, poles, length).real
         return torch.diag_embed(taps.T + _at_lag_zero(self.feedthrough, length))
+
+    def response(
+        self, write: Float[Tensor, "D inputs"], read: Float[Tensor, "outputs D"], length: int
+    ) -> Float[Tensor, "T outputs inputs"]:
+        """`read @ kernel @ write`; O(D N sqrt T) powers, no transform."""
+        poles, coefficients = self._discrete()
+        taps = vandermonde_kernel(coefficients, poles, length).real.T + _at_lag_zero(self.feedthrough, length)
+        return torch.einsum("od,td,di->toi", read, taps, write)
 
     def _discrete(self) -> tuple[Complex[Tensor, "D N"], Complex[Tensor, "D N"]]:
         """Poles, and the factors `2 C B`: the state holds the input unscaled."""

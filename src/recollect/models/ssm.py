@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Inexact
+from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 
 from recollect.core.shapes import Kernel, Sequence, Step
@@ -76,6 +76,11 @@ class SSM(nn.Module):
 
     def kernel(self, length: int) -> Kernel:
         return self.system.kernel(length, self._poles())
+
+    def response(
+        self, write: Float[Tensor, "D inputs"], read: Float[Tensor, "outputs D"], length: int
+    ) -> Float[Tensor, "T outputs inputs"]:
+        return self.system.response(write, read, length, self._poles())
 
     def _poles(self) -> Inexact[Tensor, " N"]:
         radius = modulus(self.pole, self.parametrisation)

@@ -3,6 +3,13 @@
 from recollect.probing.audit import Audit, audit
 from recollect.probing.capacity import measure_capacity
 from recollect.probing.measures import MEASURES
+from recollect.probing.population import (
+    PopulationLoss,
+    check_population,
+    linear_response,
+    population_loss,
+    population_nmse,
+)
 from recollect.probing.projection import Projection, Projector
 from recollect.probing.smoothing import measure_smoothing
 from recollect.probing.tracking import measure_tracking
@@ -10,10 +17,15 @@ from recollect.probing.tracking import measure_tracking
 __all__ = [
     "MEASURES",
     "Audit",
+    "PopulationLoss",
     "Projection",
     "Projector",
     "audit",
+    "check_population",
+    "linear_response",
     "measure_capacity",
     "measure_smoothing",
     "measure_tracking",
+    "population_loss",
+    "population_nmse",
 ]

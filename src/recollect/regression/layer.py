@@ -24,7 +24,7 @@ from recollect.regression.projections import (
 )
 from recollect.regression.rotation import Rotated, RotationName, build_rotation
 from recollect.regression.signals import Gates, Signals
-from recollect.regression.weights import ConstantDecay, GatedDecay, RegressionWeights, Uniform
+from recollect.regression.weights import ConstantDecay, GatedDecay, Memory, RegressionWeights, Uniform, Window
 
 
 class LayerState(NamedTuple):
@@ -295,12 +295,13 @@ def _check_sizes(dim: int, num_heads: int, num_key_heads: int | None) -> None:
 
 
 def _is_lti(layer: RegressionLayer) -> bool:
-    """Whether a layer is a diagonal recurrence of its values with constant poles, and nothing else."""
+    """Whether a layer weights its values by their age, and does nothing else."""
     before, after, optimizer = layer.projections, layer.output, layer.composition.optimizer
     linear = before.keys == "ones" and not before.has_stream and before.activation == "none"
     biased = before.convolution is not None and before.convolution.bias is not None
     turns = layer.rotation is not None and layer.rotation.project is not None
-    decays = all(isinstance(factor, ConstantDecay | Uniform) for factor in layer.composition.weights.factors)
+    by_age = ConstantDecay | Memory | Uniform | Window
+    decays = all(isinstance(factor, by_age) for factor in layer.composition.weights.factors)
     function = layer.composition.function_class
     one_step = (
         isinstance(optimizer, OneStep) and optimizer.normalise == "none" and isinstance(function, Linear)

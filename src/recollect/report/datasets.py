@@ -4,7 +4,7 @@ Lag by lag and step by step, a chart shows one run per model and task: that of t
 learning rate that validation chose. Long series are thinned, and keep their peaks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,14 +31,16 @@ _OLD_CURVE = {"train_nmse": "train_loss", "validation_nmse": "validation_error"}
 def datasets(records: Sequence[Record], found: Sequence[Result]) -> Datasets:
     """Tables by name.
 
-    `summary` has a row per model and task; its `shown_*` fit a logarithmic axis. The others hold columns
+    `summary` has a row per model and task; its `shown_*` fit a logarithmic axis, those of a floor at the
+    lower edge of its family's errors where it lies far below, and none where it is 0. The others hold columns
     of numbers in each row, which a chart flattens: `truth` per task (`lag`, `true`, `share` of the
     target's power at that lag for white input), `learned`, `curve` and `position` per model and task.
     """
     shown = _representatives(records, found)
     truth, learned = _memory(shown)
+    lowest = _lowest(found)
     return {
-        "summary": [_result_row(result) for result in found],
+        "summary": [_result_row(result) | _drawn_floor(result, lowest) for result in found],
         "truth": truth,
         "learned": learned,
         "curve": [row for record in shown if (row := _curve(record))],
@@ -74,6 +76,26 @@ def _result_row(result: Result) -> dict[str, Any]:
         "seeds": result.num_seeds,
         "diverged": result.num_diverged,
     }
+
+
+def _lowest(found: Sequence[Result]) -> dict[str | None, float]:
+    """By family, where floors are drawn that lie below all errors: they must not squeeze these together."""
+    errors: dict[str | None, float] = {}
+    for result in found:
+        for error in (result.value, result.low):
+            if error is not None and np.isfinite(error):
+                errors[result.family] = min(errors.get(result.family, 1.0), max(error, SMALLEST_ERROR))
+    return {family: error / 2 for family, error in errors.items()}
+
+
+def _drawn_floor(result: Result, lowest: Mapping[str | None, float]) -> dict[str, float | None]:
+    """Floor and explicit model where a theorem binds and its floor is not 0."""
+    if not result.floor_binds or not result.floor or result.family not in lowest:
+        return {}
+    levels = {"floor": result.floor, "floor_attained": result.floor_attained}
+    known = {name: level for name, level in levels.items() if level is not None}
+    drawn = {f"shown_{name}": rounded(max(level, lowest[result.family])) for name, level in known.items()}
+    return drawn | {name: rounded(level) for name, level in known.items()}
 
 
 def _drawable(score: float | None, result: Result) -> float | None:

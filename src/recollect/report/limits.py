@@ -63,6 +63,9 @@ def _untested(records: Sequence[Record], found: Sequence[Result]) -> Iterator[st
     if undefined:
         names = ", ".join(undefined)
         yield f"No error beyond the training length for {names} (not defined, or not asked for)."
+    unknown = sum(result.floor_binds is None for result in functional)
+    if 0 < unknown < len(functional):
+        yield f"{unknown} of {len(functional)} results on memory functions were stored without their floor."
     lengths = training_lengths(records)
     if len(lengths) == 1:
         yield f"One training length only: T = {lengths[0]}."

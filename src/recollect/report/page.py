@@ -24,6 +24,15 @@ from recollect.report.charts.heat_map import is_turned, widths
 from recollect.report.citations import citations
 from recollect.report.datasets import SMALLEST_ERROR, Datasets
 from recollect.report.files import VEGA_LITE_VERSION
+from recollect.report.floors import (
+    DEFECT,
+    RULE,
+    STANDINGS,
+    any_floor,
+    defects,
+    family_standings,
+    without_floor,
+)
 from recollect.report.limits import limits, training_lengths
 from recollect.report.results import Result, results
 from recollect.report.runs_view import distinct, run_details, runs_html
@@ -39,6 +48,9 @@ from recollect.report.scores import (
 from recollect.report.verdicts import WORDS, verdicts
 from recollect.studies.record import Record
 from recollect.tasks.criteria import CRITERIA
+
+_MAPS = {"heat_map": "error", "heat_map_floor": "floor", "heat_map_excess": "excess"}
+"""The faces of the heat map, by what the switch calls them."""
 
 
 def write_html(records: Sequence[Record], path: Path, *, title: str, pending: int = 0) -> Path:
@@ -73,7 +85,13 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
         facts=_facts(records, comparison, pending),
         charts=charts,
         comparison=comparison,
-        parts=[_part(part, comparison) for part in by_criterion(found).values()],
+        parts=[_part(part, comparison, charts) for part in by_criterion(found).values()],
+        defects=defects(records),
+        defect_words=DEFECT,
+        standings=family_standings(found),
+        standing_words=STANDINGS,
+        standing_rule=RULE,
+        without_floor=without_floor(found),
         inside_tasks=_inside_tasks(charts, data, comparison),
         telling_task=_telling_task(found),
         limits=limits(records, found, pending),
@@ -117,7 +135,7 @@ def _facts(records: Sequence[Record], comparison: Comparison, pending: int) -> l
     return facts
 
 
-def _part(found: Sequence[Result], comparison: Comparison) -> dict[str, Any]:
+def _part(found: Sequence[Result], comparison: Comparison, charts: Mapping[str, Chart]) -> dict[str, Any]:
     """What the page says of the results of one criterion."""
     criterion = found[0].criterion
     return {
@@ -125,6 +143,11 @@ def _part(found: Sequence[Result], comparison: Comparison) -> dict[str, Any]:
         "heading": heading(criterion),
         "scored": comparison.criteria[criterion],
         "place": list(comparison.criteria).index(criterion),
+        "maps": {
+            name: words
+            for name, words in _MAPS.items()
+            if name in charts and (name == "heat_map" or any_floor(found))
+        },
         "widths": widths(comparison, criterion),
         "is_turned": is_turned(comparison, criterion),
         "verdicts": verdicts(found),

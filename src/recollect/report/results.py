@@ -7,122 +7,25 @@ seeds the reported value is the median, with the interval of `intervals`.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean, median
 from typing import Any
 
 from recollect.report.intervals import COVERAGE, interval_over_seeds
+from recollect.report.result import OVER_SEEDS, OVER_TEST_SEQUENCES, SOLVED_ABOVE, Result
 from recollect.studies.record import Record
 from recollect.tasks.criteria import CRITERIA
 
-OVER_SEEDS = "over seeds"
-OVER_TEST_SEQUENCES = "over test sequences"
-
-SOLVED_ABOVE = 0.99
-"""Accuracy above which a seed has solved its task."""
-
 _FAMILIES = ("exponential", "polynomial", "impulse", "airy")
 _STANDARD_ERRORS = 1.96
-
-
-@dataclass(frozen=True)
-class Result:
-    """One model on one task, at the learning rate with the lowest median validation error.
-
-    Attributes:
-        task: its label.
-        facts: of the task, as its records hold them.
-        model: its label.
-        criterion: what the score is, a name in `CRITERIA`.
-        num_rates: learning rates tried; 0 where nothing was trained.
-        num_failed: runs that ended with an error, at any rate.
-        learning_rate: the chosen one; None where every run failed, or nothing was trained.
-        num_seeds: runs at that rate that ended, those that diverged included.
-        value, low, high: median test score over these seeds and its interval, in the criterion's unit. The
-            value is infinitely bad where the median run has no score (it diverged before its first
-            evaluation), None where every run failed; the interval is None where nothing says how wide it is.
-        interval_kind: `over test sequences` (one seed: 1.96 standard errors) or `over seeds`.
-        coverage: probability with which the interval encloses what it is for.
-        value_long: median score at the longer test length; None where it is not defined.
-        success: share of the seeds that solve the task (accuracy above .99); None for other criteria.
-        steps_to_solve, seconds_to_solve: median over the seeds that solve it, None where none does.
-        num_parameters, state_bytes: of the model (median over seeds), None where not recorded.
-        num_diverged: runs at that rate that diverged.
-        still_improving: whether some run at that rate had not converged at its last step.
-        at_least: whether the value is a lower bound: a capacity beyond all loads that were measured.
-        best: the best score of its task, or equal to it.
-        tied: not the best, but the interval overlaps that of the best: the runs cannot tell them apart.
-    """
-
-    task: str
-    facts: dict[str, Any]
-    model: str
-    criterion: str
-    num_rates: int
-    num_failed: int
-    learning_rate: float | None = None
-    num_seeds: int = 0
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    interval_kind: str | None = None
-    coverage: float | None = None
-    value_long: float | None = None
-    success: float | None = None
-    steps_to_solve: float | None = None
-    seconds_to_solve: float | None = None
-    num_parameters: float | None = None
-    state_bytes: float | None = None
-    num_diverged: int = 0
-    still_improving: bool = False
-    at_least: bool = False
-    best: bool = False
-    tied: bool = False
-
-    @property
-    def family(self) -> str | None:
-        """Family of the memory function, where the task has one."""
-        return self.facts.get("family")
-
-    @property
-    def alpha(self) -> float | None:
-        """Strength of the memory function, where the task has one."""
-        return self.facts.get("alpha")
-
-    @property
-    def h95(self) -> float | None:
-        """Lags that hold 95 % of the memory function's energy, where the task has one."""
-        return self.facts.get("h95")
-
-    @property
-    def guess(self) -> float | None:
-        """Score of the best guess that recalls nothing, where it is known."""
-        return self.facts.get("guess")
-
-    @property
-    def has_value(self) -> bool:
-        """Whether there is a number to show."""
-        return self.value is not None and math.isfinite(self.value)
-
-    @property
-    def is_trained(self) -> bool:
-        """False where layers were measured as they are."""
-        return self.num_rates > 0
-
-    @property
-    def solved(self) -> str | None:
-        """`2/3` where two of three seeds solve the task; None for one seed, and for other criteria."""
-        if self.success is None or self.num_seeds < 2:
-            return None
-        return f"{round(self.success * self.num_seeds)}/{self.num_seeds}"
-
-    @property
-    def note(self) -> str:
-        """What a reader must know before trusting the number, in words."""
-        notes = ["not converged"] if self.still_improving else []
-        notes += [f"{self.num_diverged} of {self.num_seeds} diverged"] if self.num_diverged else []
-        notes += [f"{self.num_failed} failed"] if self.num_failed else []
-        return ", ".join(notes)
+_MEDIANS = (
+    "steps_to_solve",
+    "seconds_to_solve",
+    "steps_to_half",
+    "nmse_exact",
+    "num_parameters",
+    "state_bytes",
+)
 
 
 def results(records: Iterable[Record]) -> list[Result]:
@@ -177,11 +80,12 @@ def _result(group: Sequence[Record]) -> Result:
         **_estimate(chosen, result.criterion),
         value_long=_median(chosen, f"{result.criterion}_long"),
         success=_success(chosen, result.criterion),
-        **{name: _median(chosen, name) for name in ("steps_to_solve", "seconds_to_solve")},
-        **{name: _median(chosen, name) for name in ("num_parameters", "state_bytes")},
+        **{name: _median(chosen, name) for name in _MEDIANS},
         num_diverged=sum(record.status == "diverged" for record in chosen),
         still_improving=any(record.metrics.get("still_improving") for record in chosen),
         at_least=_is_bound(chosen),
+        **_floor(chosen),
+        below_floor=any(record.metrics.get("below_floor") for record in ended),
     )
 
 
@@ -222,6 +126,37 @@ def _score(record: Record, criterion: str) -> float:
     if score is None or math.isnan(score):
         return math.inf if CRITERIA[criterion].lower_is_better else -math.inf
     return score
+
+
+def _floor(chosen: Sequence[Record]) -> dict[str, Any]:
+    """Floor, excess and its interval, as fields of a result; none for records that say nothing of floors."""
+    known = [record for record in chosen if "floor_binds" in record.metrics]
+    if not known:
+        return {}
+    first = known[0].metrics
+    return {
+        "floor": _median(known, "floor"),
+        "floor_attained": _median(known, "floor_attained"),
+        "floor_binds": first["floor_binds"],
+        "floor_how": first.get("floor_how"),
+        **_excess(known),
+    }
+
+
+def _excess(known: Sequence[Record]) -> dict[str, float]:
+    """Over the seeds; of one seed the interval is that of its test error, unless the error is exact."""
+    values = [excess for record in known if (excess := record.metrics.get("excess")) is not None]
+    if not values or not all(map(math.isfinite, values)):
+        return {}
+    found = {"excess": median(values)}
+    if len(values) > 1:
+        low, high, _ = interval_over_seeds(values)
+        return found | {"excess_low": low, "excess_high": high}
+    standard_error = known[0].metrics.get("nmse_se")
+    if standard_error is None or known[0].metrics.get("nmse_exact") is not None:
+        return found
+    spread = _STANDARD_ERRORS * standard_error
+    return found | {"excess_low": values[0] - spread, "excess_high": values[0] + spread}
 
 
 def _success(chosen: Sequence[Record], criterion: str) -> float | None:

@@ -46,16 +46,16 @@ def format_score(value: float | None, criterion: str) -> str:
     """Two or three significant digits, as short as possible; accuracies always with three.
 
     Example:
-        >>> [format_score(value, "nmse") for value in (0.0004, 0.1234, None)]
-        ['4e-4', '0.123', '-']
+        >>> [format_score(value, "nmse") for value in (0.0004, 0.1234, -0.2, None)]
+        ['4e-4', '0.123', '-0.200', '-']
         >>> format_score(0.0004, "accuracy")
         '0.000'
     """
     if value is None or not math.isfinite(value):
         return "-"
-    if criterion == "accuracy" or 0.01 <= value < 10:
+    if criterion == "accuracy" or 0.01 <= abs(value) < 10:
         return f"{value:.3f}"
-    return f"{value:.3g}" if value >= 10 or value <= 0 else f"{value:.0e}".replace("e-0", "e-")
+    return f"{value:.3g}" if abs(value) >= 10 or value == 0 else f"{value:.0e}".replace("e-0", "e-")
 
 
 def format_value(result: Result) -> str:

@@ -1,5 +1,7 @@
 """Studies: runs from a study file, executors, the result store."""
 
+from recollect.studies.boundary import Boundary, BoundaryConfig
+from recollect.studies.boundary.table import ModelBoundary, boundaries
 from recollect.studies.builtin import STUDIES, find_study
 from recollect.studies.driver import Plan, Watcher, check, plan, run_study
 from recollect.studies.execute import execute
@@ -15,8 +17,11 @@ __all__ = [
     "RESULTS_VERSION",
     "STUDIES",
     "Activity",
+    "Boundary",
+    "BoundaryConfig",
     "Executor",
     "LocalExecutor",
+    "ModelBoundary",
     "Plan",
     "Record",
     "Run",
@@ -24,6 +29,7 @@ __all__ = [
     "Store",
     "Study",
     "Watcher",
+    "boundaries",
     "check",
     "execute",
     "find_study",

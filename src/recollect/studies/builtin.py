@@ -9,6 +9,9 @@ from recollect.studies.study import Study, load_study
 STUDIES = {
     "smoke": "smoke.yaml",
     "quick": "quick.yaml",
+    "boundary-quick": "boundary-quick.yaml",
+    "plateau": "plateau.yaml",
+    "warm-start": "warm-start.yaml",
     "standard": "standard.yaml",
     "paper": "paper.yaml",
     "capacity": "capacity.yaml",

@@ -10,16 +10,20 @@ from typing import Any
 import torch
 
 from recollect.core import ConfigError, NumericalError, derive_seed, seeded_initialisation
-from recollect.models import measured_state_bytes
-from recollect.probing import MEASURES
+from recollect.models import SequenceModel, measured_state_bytes
+from recollect.probing import MEASURES, population_nmse
 from recollect.regression import RegressionLayer
 from recollect.studies.environment import environment, peak_memory_bytes
+from recollect.studies.excess import excess, floor_metrics, start_from_construction
 from recollect.studies.record import Record, Status
 from recollect.studies.run import Run, source_of
 from recollect.tasks import Task, UntrainedTask
 from recollect.tasks.labels import label_kind
 from recollect.training import SOLVED_BELOW, Metrics, Series, Trained, assess, train
 from recollect.training.trainer import Progress
+
+HALF = 0.5
+"""Error at which half of the target is explained: where a plateau of training has been left."""
 
 
 def execute(run: Run, on_progress: Progress = lambda step, error: None) -> Record:
@@ -70,16 +74,20 @@ def _train_and_assess(run: Run, task: Task, on_progress: Progress) -> tuple[Stat
         task.input_size, task.output_size, derive_seed(run.seed, "model"), is_tokens=task.is_tokens
     )
     _check_source(run)
+    # Before training: should a floor raise, nothing is lost.
+    before = floor_metrics(task, model) | _start(run, task, model)
     # A user's module may draw (dropout) while it trains: those draws belong to the run's seed too.
     with seeded_initialisation(derive_seed(run.seed, "training")):
         trained = train(model, task, config, seed, on_progress)
-    solved = trained.curve.reached(SOLVED_BELOW)
+    solved, halved = trained.curve.reached(SOLVED_BELOW), trained.curve.reached(HALF)
     metrics: Metrics = {
+        **before,
         "validation_error": trained.validation_error,
         "steps": trained.steps,
         "train_seconds": trained.seconds,
         "steps_to_solve": solved and solved[0],
         "seconds_to_solve": solved and solved[1],
+        "steps_to_half": halved and halved[0],
         "still_improving": trained.still_improving,
         "num_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "state_size": model.state_size(task.length),
@@ -93,7 +101,17 @@ def _train_and_assess(run: Run, task: Task, on_progress: Progress) -> tuple[Stat
         measured, measured_series = assess(model, task, config, seed)
     except NumericalError:
         return "diverged", metrics, series
-    return trained.status, metrics | measured, series | measured_series
+    metrics |= measured
+    return trained.status, metrics | excess(metrics), series | measured_series
+
+
+def _start(run: Run, task: Task, model: SequenceModel) -> Metrics:
+    """Set the model to its construction if the run asks for it; the error it then starts from."""
+    assert run.training is not None
+    if run.training.start == "random":
+        return {}
+    start_from_construction(task, model, run.model.title)
+    return {"start_nmse": population_nmse(model, task)}
 
 
 def _measure(run: Run, task: UntrainedTask, on_progress: Progress) -> tuple[Status, Metrics, Series]:

@@ -24,8 +24,11 @@ class Record(Config):
             `steps_to_solve` and `seconds_to_solve` (None: never below 0.01), `still_improving` (the run had
             not converged at its last step), `num_parameters`, `state_size` (scalars, as the mixers say),
             `state_bytes` (measured), `receptive_field`. Of a functional task also `nmse_long`,
-            `nmse_long_se`, `long_length` (at a multiple of the training length) and the audit's shares of
-            the target power `linear_error`, `nonlinear_remainder`, `bias`, which add up to the error.
+            `nmse_long_se`, `long_length` (at a multiple of the training length), the audit's shares of
+            the target power `linear_error`, `nonlinear_remainder`, `bias`, which add up to the error,
+            `nmse_exact` (expected, of linear models), `steps_to_half` (None: never below 0.5), the floor
+            (`floor`, `floor_attained`, `floor_binds`, `floor_size`, `floor_how`) and, where it binds,
+            `excess` and `below_floor`; `start_nmse` where training started from a construction.
         series: columns by table. `curve` (`step`, `seconds`, `train_loss`, `validation_error`);
             `position` (`position`, `nmse`, `nmse_se`) and `lag` (`lag`, `true`, `learned`, `learned_se`,
             `missed`: share of the target power lost at that lag) of a functional task; `setting` (`label`,

@@ -108,6 +108,13 @@ class Store:
         with self._errors("read"), self._engine.connect() as connection:
             return {row.name: row.num_runs for row in connection.execute(query)}
 
+    def definition(self, name: str) -> Study | None:
+        """A study as it was last run; None where no study of that name was."""
+        query = sa.select(schema.studies.c.definition).where(schema.studies.c.name == name)
+        with self._errors("read"), self._engine.connect() as connection:
+            found = connection.execute(query).first()
+        return None if found is None else Study.parse(found.definition, name)
+
     def studies_of(self, ids: Iterable[str]) -> dict[str, list[str]]:
         """Names of the studies that each run belongs to."""
         query = sa.select(schema.study_runs.c.run_id, schema.study_runs.c.study)

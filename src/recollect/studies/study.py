@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_va
 
 from recollect.core import Config, ConfigError, lookup, suggestion
 from recollect.models import ModelConfig
+from recollect.studies.boundary.config import BoundaryConfig
+from recollect.studies.boundary.search import most_runs
+from recollect.studies.boundary.series import pairs_of, series_of
 from recollect.studies.expansion import expand_task
 from recollect.studies.run import Run, source_of
 from recollect.tasks import AnyTask
@@ -39,6 +42,8 @@ class Study(Config):
         learning_rates: a grid; every model is trained at each of them with the same budget, and the rate
             with the best validation error is the one reported. Empty: the rates of `training` and `tuned`.
         seeds: number of seeds; a seed decides initialisation and data.
+        boundary: seek the strength of memory at which each model fails; of the study's runs only those that
+            the search asks for are then trained (`recollect.studies.boundary`).
         scales: changes to all of these by name, for `recollect run STUDY --scale NAME`. For `tasks` and
             `models` a mapping changes each of them and a list takes their place; `training` is merged, and
             `backbone` changes every model.
@@ -63,6 +68,7 @@ class Study(Config):
     tuned: dict[str, dict[str, Any]] = Field(default_factory=dict)
     learning_rates: tuple[PositiveFloat, ...] = ()
     seeds: PositiveInt = 1
+    boundary: BoundaryConfig | None = None
     scales: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -102,6 +108,8 @@ class Study(Config):
             raise ValueError(
                 "these tasks are for untrained layers: leave out training, learning_rates, tuned"
             )
+        if self.boundary is not None:
+            self._check_the_boundary()
         for name in self.scales:
             self.scaled(name)
         for name, changes in self.tuned.items():
@@ -109,6 +117,14 @@ class Study(Config):
             if self.learning_rates and "learning_rate" in changes:
                 raise ValueError(f"`learning_rates` and a tuned rate of {name!r} exclude each other")
         return self
+
+    def _check_the_boundary(self) -> None:
+        series_of(self.tasks)
+        if self.learning_rates:
+            raise ValueError(
+                "`boundary` and a grid of `learning_rates` exclude each other: the search would choose among "
+                "rates by the test error; give each model its own rate in `tuned`"
+            )
 
     @property
     def is_untrained(self) -> bool:
@@ -156,6 +172,12 @@ class Study(Config):
             for seed in range(self.seeds)
         ]
         return list({run.id: run for run in runs}.values())
+
+    @property
+    def most_runs(self) -> int:
+        """How many runs are trained at most: all of them, or what the search for boundaries may ask for."""
+        runs = self.runs()
+        return len(runs) if self.boundary is None else most_runs(pairs_of(runs), self.boundary)
 
     def _trainings(self, task: AnyTask, model: ModelConfig) -> Sequence[TrainingConfig | None]:
         """How a model is trained on a task: at each rate; nothing for a task of untrained layers."""

@@ -12,6 +12,7 @@ from recollect.training.evaluation import (
     predict_split,
     score_split,
 )
+from recollect.training.objective import Objective, check_objective, population_objective
 from recollect.training.optimizer import OptimizerState, adamw, clip_norm, learning_rate_at
 from recollect.training.parameters import ParameterLayout
 from recollect.training.step import TrainingState, initial_training_state, loss_function, training_step
@@ -22,6 +23,7 @@ __all__ = [
     "Curve",
     "Metrics",
     "NormalisedError",
+    "Objective",
     "OptimizerState",
     "ParameterLayout",
     "Predictions",
@@ -33,12 +35,14 @@ __all__ = [
     "TrainingState",
     "adamw",
     "assess",
+    "check_objective",
     "clip_norm",
     "has_plateaued",
     "initial_training_state",
     "learning_rate_at",
     "loss_function",
     "normalised_error",
+    "population_objective",
     "predict_split",
     "resolve_device",
     "score_split",

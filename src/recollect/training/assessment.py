@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recollect.core import ConfigError, RecollectError
 from recollect.core.plain import finite, rounded
-from recollect.probing import audit
+from recollect.probing import audit, population_nmse
 from recollect.tasks import FunctionalTask, Task
 from recollect.training.config import TrainingConfig
 from recollect.training.evaluation import NormalisedError, Predictions, normalised_error, predict_split
@@ -30,17 +30,26 @@ def assess(model: nn.Module, task: Task, config: TrainingConfig, seed: int) -> t
 def _assess_functional(
     model: nn.Module, task: FunctionalTask, config: TrainingConfig, seed: int
 ) -> tuple[Metrics, Series]:
-    """Test error, error at a longer length, and the per-lag audit."""
+    """Test error, its expectation where that is known, error at a longer length, and the per-lag audit."""
     predictions = _predict_test(model, task, config, seed, task.length)
     error = normalised_error(predictions)
     metrics = {
         "nmse": finite(error.value),
         "nmse_se": finite(error.standard_error),
+        "nmse_exact": _exact(model, task),
         **_longer(model, task, config, seed),
     }
     series: Series = {"position": _by_position(error)}
     shares, lags = _audited(predictions)
     return metrics | shares, series | lags
+
+
+def _exact(model: nn.Module, task: FunctionalTask) -> float | None:
+    """The expectation of the test error; known of affine models on linear targets of white input."""
+    try:
+        return finite(population_nmse(model, task))
+    except ConfigError:
+        return None
 
 
 def _predict_test(

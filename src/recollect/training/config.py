@@ -11,6 +11,10 @@ class TrainingConfig(Config):
     """AdamW with linear warm-up and cosine decay, gradient clipping, early stop, best checkpoint.
 
     Attributes:
+        loss: `sampled`, of examples drawn at every step; or `population`, its expectation, exact and with
+            exact gradients, for affine models on linear functional tasks with white input. Nothing is drawn
+            then: `batch_size`, `validation_examples` and `chosen_on` are not read.
+        start: `random`, or `construction`: the parameters that attain the floor of the task.
         steps: the budget; the learning rate reaches zero there.
         epochs: the budget as passes over a fixed set of `examples`, from which `steps` then follows.
         batch_size: examples a step.
@@ -34,6 +38,8 @@ class TrainingConfig(Config):
         device: `auto` takes a GPU where there is one.
     """
 
+    loss: Literal["sampled", "population"] = "sampled"
+    start: Literal["random", "construction"] = "random"
     steps: PositiveInt = 2000
     epochs: PositiveInt | None = None
     batch_size: PositiveInt = 32
@@ -58,6 +64,17 @@ class TrainingConfig(Config):
     def _betas_are_decays(self) -> "TrainingConfig":
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("`betas` must lie in [0, 1)")
+        return self
+
+    @model_validator(mode="after")
+    def _draws_what_it_counts(self) -> "TrainingConfig":
+        if self.loss == "population":
+            if self.examples is not None or self.epochs is not None:
+                raise ValueError(
+                    "`loss: population` draws no examples: leave out `examples` and `epochs`, give `steps`"
+                )
+            if self.precision == "bfloat16":
+                raise ValueError("`loss: population` has no use for bfloat16: take float32 or float64")
         return self
 
     @model_validator(mode="after")

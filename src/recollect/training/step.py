@@ -1,7 +1,7 @@
 """One training step as a pure function of (state, batch)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,8 @@ from recollect.training.config import TrainingConfig
 from recollect.training.optimizer import OptimizerState, adamw, clip_norm, initial_optimizer_state
 from recollect.training.parameters import Flat, ParameterLayout
 
-Loss = Callable[[Flat, Batch], Float[Tensor, ""]]
+Loss = Callable[[Flat, Any], Float[Tensor, ""]]
+"""Of parameters and a batch; an exact loss reads none, and takes None."""
 
 
 class TrainingState(NamedTuple):
@@ -44,7 +45,7 @@ def loss_function(model: nn.Module, layout: ParameterLayout, task: Task, autocas
 def training_step(
     loss: Loss,
     state: TrainingState,
-    batch: Batch,
+    batch: Batch | None,
     *,
     learning_rate: float | Tensor,
     config: TrainingConfig,

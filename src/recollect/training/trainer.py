@@ -14,6 +14,7 @@ from recollect.tasks import CRITERIA, Task, stream
 from recollect.training.config import TrainingConfig
 from recollect.training.convergence import has_plateaued, still_improving
 from recollect.training.evaluation import score_split
+from recollect.training.objective import Objective, population_objective
 from recollect.training.optimizer import learning_rate_at
 from recollect.training.parameters import Flat, ParameterLayout
 from recollect.training.step import initial_training_state, loss_function, training_step
@@ -99,6 +100,9 @@ def train(
     only; the model is then left with its last good checkpoint. So it is where a layer cannot solve its
     regression any more (`NumericalError`).
 
+    Raises:
+        ConfigError: `loss: population` for a model or a task whose expected loss is not known exactly.
+
     Example:
         >>> from recollect.tasks import FunctionalTask
         >>> task = FunctionalTask.parse({"memory": {"family": "exponential", "alpha": 1}, "length": 8})
@@ -109,13 +113,10 @@ def train(
     device, dtype = resolve_device(config), parameter_dtype(config)
     model.to(device=device, dtype=dtype).train()
     layout = ParameterLayout.of(model)
-    loss = loss_function(model, layout, task, autocast=config.precision == "bfloat16")
+    objective = _objective(model, layout, task, config, seed)
     state = initial_training_state(model, layout, dtype)
     decayed = layout.matrices().to(device)
-    batches = stream(
-        task, seed, "train", config.batch_size, examples=config.examples, dtype=dtype, device=device
-    )
-    log = _Log(task, config, seed)
+    log = _Log(objective, config)
     started, step = time.perf_counter(), 0
     while True:
         if step % config.evaluate_every == 0 or step == config.steps:
@@ -126,8 +127,9 @@ def train(
                 break
         rate = learning_rate_at(step, config)
         try:
+            batch = next(objective.batches)
             state, value = training_step(
-                loss, state, next(batches), learning_rate=rate, config=config, decayed=decayed
+                objective.loss, state, batch, learning_rate=rate, config=config, decayed=decayed
             )
         except NumericalError:
             log.diverged = True
@@ -151,9 +153,8 @@ def train(
 class _Log:
     """What the evaluations have shown so far: the curve, the best checkpoint, whether to stop."""
 
-    def __init__(self, task: Task, config: TrainingConfig, seed: int) -> None:
-        self.task, self.config, self.seed = task, config, seed
-        self.unit = _power(task, config, seed) if task.criterion == "nmse" else 1.0
+    def __init__(self, objective: Objective, config: TrainingConfig) -> None:
+        self.objective, self.config = objective, config
         self.curve, self.losses = Curve(), list[Tensor]()
         self.best: Flat | None = None
         self.best_buffers: dict[str, Tensor] = {}
@@ -163,7 +164,8 @@ class _Log:
     def evaluate(self, step: int, model: nn.Module, parameters: Flat) -> None:
         """Measure the validation error, and keep `parameters` if they are the best so far."""
         error = self._validation_error(model)
-        train_loss = float(torch.stack(self.losses).mean()) / self.unit if self.losses else math.nan
+        mean = float(torch.stack(self.losses).mean()) if self.losses else math.nan
+        train_loss = mean / self.objective.unit
         self.diverged = not math.isfinite(error) or (bool(self.losses) and not math.isfinite(train_loss))
         self.losses.clear()
         self.curve.step.append(step)
@@ -186,11 +188,32 @@ class _Log:
     def _validation_error(self, model: nn.Module) -> float:
         model.eval()
         try:
-            return validation_error(model, self.task, self.config, self.seed)
+            return self.objective.validation_error(model)
         except NumericalError:
             return math.nan
         finally:
             model.train()
+
+
+def _objective(
+    model: nn.Module, layout: ParameterLayout, task: Task, config: TrainingConfig, seed: int
+) -> Objective:
+    if config.loss == "population":
+        return population_objective(model, layout, task)
+    return Objective(
+        loss=loss_function(model, layout, task, autocast=config.precision == "bfloat16"),
+        batches=stream(
+            task,
+            seed,
+            "train",
+            config.batch_size,
+            examples=config.examples,
+            dtype=parameter_dtype(config),
+            device=resolve_device(config),
+        ),
+        unit=_power(task, config, seed) if task.criterion == "nmse" else 1.0,
+        validation_error=lambda trained: validation_error(trained, task, config, seed),
+    )
 
 
 def validation_error(model: nn.Module, task: Task, config: TrainingConfig, seed: int) -> float:

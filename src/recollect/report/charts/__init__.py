@@ -17,6 +17,7 @@ from recollect.report.charts.error_by_decay import error_by_decay
 from recollect.report.charts.error_by_position import error_by_position
 from recollect.report.charts.factor_summary import factor_summary
 from recollect.report.charts.fitted_curve import fitted_curve
+from recollect.report.charts.floor_maps import excess_map, floor_map
 from recollect.report.charts.group_scores import group_scores
 from recollect.report.charts.heat_map import heat_map
 from recollect.report.charts.learned_memory import learned_memory
@@ -65,11 +66,30 @@ CHARTS = {
         by="criterion",
         datasets=("summary",),
     ),
+    "heat_map_floor": Chart(
+        floor_map,
+        "What no model of its class can beat",
+        "The least error that any model of the class can have at this size, as proven: no training gets "
+        "below it. –: no floor is known. The theorem is in the tooltip.",
+        by="criterion",
+        datasets=("floors",),
+    ),
+    "heat_map_excess": Chart(
+        excess_map,
+        "What lies above the floor",
+        "Error minus floor. Where the floor is not reached by any known model of the class (see the "
+        "tooltip), part of the excess may still be the architecture's. –: no floor is known.",
+        by="criterion",
+        datasets=("floors",),
+    ),
     "error_by_alpha": Chart(
         error_by_alpha,
         "Error against the strength of memory",
-        "Memory grows to the right in every panel. Dashed: predicting zero. Bars: the interval of the "
-        "summary. Hollow points had not converged. Click a name in a legend to single a model out.",
+        "Memory grows to the right in every panel. Grey: predicting zero. Bars: the interval of the "
+        "summary. Hollow points had not converged. Broken lines in a model's colour: dashed, the error that "
+        "no model of its class and size can beat, as proven; dotted, that of an explicit model of the class. "
+        "Floors of 0 are not drawn, those far below all errors at the lower edge. Click a name in a legend "
+        "to single a model out.",
         by="family",
         datasets=("summary",),
     ),

@@ -24,10 +24,13 @@ class Family:
     Attributes:
         alphas: the strengths present, rising.
         falls: whether memory grows as alpha falls.
+        levels: what errors are held against where a theorem binds, `floor` and `floor_attained`; those that
+            some model has.
     """
 
     alphas: list[float]
     falls: bool
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Comparison:
             models=_models(found),
             tasks=_tasks(found),
             families={
-                family: Family(alphas=sorted(set(grown)), falls=grown[0] > grown[-1])
+                family: Family(sorted(set(grown)), grown[0] > grown[-1], _levels(found, family))
                 for family, grown in alphas.items()
             },
             criteria={
@@ -83,6 +86,13 @@ class Comparison:
     def shape(self, legend: alt.Legend | None = None) -> alt.Shape:
         shapes = [_SHAPES[place % len(_SHAPES)] for place in range(len(self.models))]
         return alt.Shape("model:N", scale=alt.Scale(domain=self.models, range=shapes), legend=legend)
+
+
+def _levels(found: Sequence[Result], family: str) -> tuple[str, ...]:
+    """A chart of what nobody has would have an axis without an extent."""
+    bounded = [r for r in found if r.family == family and r.floor_binds and r.floor and r.has_value]
+    names = ("floor", "floor_attained")
+    return tuple(name for name in names if any(getattr(result, name) is not None for result in bounded))
 
 
 def _models(found: Sequence[Result]) -> list[str]:

@@ -13,6 +13,8 @@ _DIRECTIONS = {
     "airy": "larger alpha",
 }
 
+_DASHES = {"floor": [6, 3], "floor_attained": [1.5, 3]}
+
 
 def error_by_alpha(comparison: Comparison, family: str) -> dict[str, Any]:
     """For the rows of one family: a line per model; alpha is turned so that memory grows to the right."""
@@ -38,13 +40,26 @@ def error_by_alpha(comparison: Comparison, family: str) -> dict[str, Any]:
         shape=comparison.shape(LEGEND),
         tooltip=_tooltip(),
     )
-    chart = alt.layer(zero, bars, lines, points.add_params(highlighted))
+    levels = [mark for name in comparison.families[family].levels for mark in _level(base, name)]
+    chart = alt.layer(zero, *levels, bars, lines, points.add_params(highlighted))
     return chart.properties(
         width="container",
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         height=240,
         title=family,
     ).to_dict()
+
+
+def _level(base: alt.Chart, name: str) -> list[alt.Chart]:
+    """What a model is held against, in its colour: a broken line, and a stroke at each strength."""
+    field, dash = f"shown_{name}", _DASHES[name]
+    known = base.transform_filter(f"isValid(datum.{field})")
+    return [
+        known.mark_line(strokeWidth=1.5, strokeDash=dash).encode(y=alt.Y(f"{field}:Q")),
+        known.mark_point(shape="stroke", size=140, strokeWidth=1.5).encode(
+            y=alt.Y(f"{field}:Q"), tooltip=_floor_tooltip()
+        ),
+    ]
 
 
 def _alpha_axis(name: str, family: Family) -> alt.X:
@@ -64,6 +79,16 @@ def _alpha_axis(name: str, family: Family) -> alt.X:
         # A format would go through the scale, which may round 16 to 2e+1.
         axis=alt.Axis(values=alphas, labelExpr="format(datum.value, '.4~g')", grid=False),
     )
+
+
+def _floor_tooltip() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("model:N"),
+        alt.Tooltip("task:N"),
+        alt.Tooltip("floor:Q", format=".3~g", title="floor, proven"),
+        alt.Tooltip("floor_attained:Q", format=".3~g", title="explicit model"),
+        alt.Tooltip("value:Q", format=".3~g", title="NMSE"),
+    ]
 
 
 def _tooltip() -> list[alt.Tooltip]:

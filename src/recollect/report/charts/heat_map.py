@@ -1,6 +1,7 @@
 """Models beside tasks, coloured by score."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -11,12 +12,7 @@ from recollect.report.scores import title_of
 from recollect.tasks.criteria import CRITERIA
 
 _MARKS = "(datum.best ? '★' : '') + (datum.still_improving ? '*' : '') + (datum.diverged > 0 ? '†' : '')"
-_SMALL = "datum.criterion !== 'accuracy' && datum.value > 0 && datum.value < 0.0005"
-_NUMBER = f"{_SMALL} ? format(datum.value, '.0e') : format(datum.value, datum.value < 10 ? '.3f' : '.3~g')"
-_TEXT = f"(datum.at_least ? '≥' : '') + ({_NUMBER}) + {_MARKS}"
-_LABEL = f"isValid(datum.value) ? {_TEXT} : datum.diverged > 0 ? 'diverged' : 'failed'"
 _SHORT_TASK = "replace(datum.label, 'alpha=', '')"
-_DARK_CELL = "luminance(scale('color', datum.shown_value)) < 0.3"
 _CELL_HEIGHT = 26
 _CELL_WIDTH = 46
 _HEAD_WIDTH = 150
@@ -34,21 +30,57 @@ _SCALES: dict[str, dict[str, Any]] = {
 _TICKS = {"nmse": [1e-3, 1e-2, 0.1, 1]}
 
 
+@dataclass(frozen=True)
+class Cells:
+    """What the cells of a map show.
+
+    Attributes:
+        table: name of the dataset, with a row for each cell.
+        column: of which the colour tells; a cell without a value has none.
+        label: expression of the text.
+        title: of the colours.
+        tooltip: of a cell.
+    """
+
+    table: str
+    column: str
+    label: str
+    title: str
+    tooltip: list[alt.Tooltip]
+
+
 def heat_map(comparison: Comparison, criterion: str) -> dict[str, Any]:
+    """The scores themselves."""
+    number = number_text("value") if criterion != "accuracy" else "format(datum.value, '.3f')"
+    text = f"(datum.at_least ? '≥' : '') + ({number}) + {_MARKS}"
+    label = f"isValid(datum.value) ? {text} : datum.diverged > 0 ? 'diverged' : 'failed'"
+    cells = Cells("summary", "shown_value", label, title_of(criterion), _tooltip(criterion))
+    return score_map(comparison, criterion, cells)
+
+
+def number_text(column: str) -> str:
+    """Expression of a number as a cell has room for."""
+    number = f"datum.{column}"
+    small = f"abs({number}) < 0.0005"
+    usual = f"format({number}, {number} < 10 ? '.3f' : '.3~g')"
+    return f"({number} === 0 ? '0' : {small} ? format({number}, '.0e') : {usual})"
+
+
+def score_map(comparison: Comparison, criterion: str, cells: Cells) -> dict[str, Any]:
     """Rows: tasks, in the order of the results. Columns: models; the other way round if they are too many."""
     scored = comparison.criteria[criterion]
-    task_axis = {"shorthand": "task:N", "sort": scored.tasks, "title": None}
-    model_axis = {"shorthand": "model:N", "sort": scored.models, "title": None}
+    task_axis = {"shorthand": "task:N", "scale": alt.Scale(domain=scored.tasks), "title": None}
+    model_axis = {"shorthand": "model:N", "scale": alt.Scale(domain=scored.models), "title": None}
     if is_turned(comparison, criterion):
         x = alt.X(**task_axis, axis=_column_heads(labelExpr=_shortened(scored.tasks)))
         y = alt.Y(**model_axis, axis=_row_heads())
     else:
         x = alt.X(**model_axis, axis=_column_heads())
         y = alt.Y(**task_axis, axis=_row_heads(labelExpr=_SHORT_TASK))
-    base = alt.Chart(alt.NamedData("summary")).encode(x=x, y=y, tooltip=_tooltip(criterion))
+    base = alt.Chart(alt.NamedData(cells.table)).encode(x=x, y=y, tooltip=cells.tooltip)
     colour = alt.Color(
-        "shown_value:Q",
-        title=title_of(criterion),
+        f"{cells.column}:Q",
+        title=cells.title,
         scale=alt.Scale(
             scheme="redyellowblue",
             reverse=CRITERIA[criterion].lower_is_better,
@@ -57,21 +89,22 @@ def heat_map(comparison: Comparison, criterion: str) -> dict[str, Any]:
         ),
         legend=alt.Legend(orient="bottom", format="~g", values=_TICKS.get(criterion, alt.Undefined)),
     )
-    cells = base.mark_rect(cornerRadius=2, stroke=None).encode(color=colour)
+    rectangles = base.mark_rect(cornerRadius=2, stroke=None).encode(color=colour)
+    is_dark = f"luminance(scale('color', datum.{cells.column})) < 0.3"
     labels = (
-        base.transform_calculate(label=_LABEL)
+        base.transform_calculate(label=cells.label)
         .mark_text()
         .encode(
             text="label:N",
-            color=alt.when("!isValid(datum.shown_value)")
+            color=alt.when(f"!isValid(datum.{cells.column})")
             .then(alt.value("#8b949e"))
-            .when(_DARK_CELL)
+            .when(is_dark)
             .then(alt.value("white"))
             .otherwise(alt.value("#1b1f24")),
         )
     )
     rows = scored.models if is_turned(comparison, criterion) else scored.tasks
-    chart = (cells + labels).properties(
+    chart = (rectangles + labels).properties(
         width="container",
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         height=_CELL_HEIGHT * len(rows),

@@ -66,6 +66,41 @@
 
   const drawAll = () => Promise.all(holders.map(draw));
 
+  // Where the error of a model comes from, on the chosen task.
+  function fillAudit() {
+    const block = document.querySelector("[data-audit]");
+    if (!block) return;
+    const columns = ["model", "error", "linear", "nonlinear", "bias", "floor", "floor_attained", "excess", "standing"];
+    const shown = (value) => (typeof value === "number" ? String(Number(value.toPrecision(3))) : value ?? "–");
+    const found = datasets.audit.filter((row) => row.task === taskMenu.value);
+    block.hidden = found.length === 0;
+    block.querySelector("tbody").replaceChildren(...found.map((row) => {
+      const line = document.createElement("tr");
+      line.append(...columns.map((name, place) => {
+        const cell = document.createElement(place === 0 ? "th" : "td");
+        cell.textContent = shown(row[name]);
+        if (row.how && ["floor", "standing"].includes(name)) cell.title = row.how;
+        return cell;
+      }));
+      return line;
+    }));
+  }
+
+  function chooseTask() {
+    holders.filter((holder) => charts[holder.dataset.chart].by === "task").forEach(draw);
+    fillAudit();
+  }
+
+  function switchMap(event) {
+    const part = event.target.closest("[data-part]");
+    const holder = part.querySelector(".chart");
+    holder.dataset.chart = event.target.value;
+    for (const caption of part.querySelectorAll("[data-caption]")) {
+      caption.hidden = caption.dataset.caption !== event.target.value;
+    }
+    draw(holder);
+  }
+
   function openDetails() {
     const { values, runs } = read("run-details");
     const unfold = (run) => ({
@@ -96,7 +131,8 @@
 
   followTheme();
   dark.addEventListener("change", () => { followTheme(); drawAll(); });
-  taskMenu?.addEventListener("change", () => holders.filter((h) => charts[h.dataset.chart].by === "task").forEach(draw));
+  taskMenu?.addEventListener("change", chooseTask);
+  document.querySelectorAll("[data-maps]").forEach((choice) => choice.addEventListener("change", switchMap));
   let width = innerWidth;
   let timer;
   addEventListener("resize", () => {
@@ -106,5 +142,6 @@
     timer = setTimeout(drawAll, 150);
   });
   openDetails();
+  fillAudit();
   drawAll();
 })();
