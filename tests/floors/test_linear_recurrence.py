@@ -1,6 +1,6 @@
 """The floor of linear recurrences: bound and construction enclose the best model, whatever the taps."""
 
-from itertools import pairwise, product
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,8 +10,8 @@ from recollect.floors import Problem
 from recollect.floors.linear_recurrence import LinearRecurrence
 from recollect.memory import Airy, GaussianBump, Impulse, Polynomial
 
-LENGTH = 28
-SIZES = [1, 2, 3, 5]
+LENGTH = 24
+SIZES = [1, 4]
 CLASSES = {
     "plain": LinearRecurrence(),
     "feed-through": LinearRecurrence(feed_through=True),
@@ -20,22 +20,20 @@ CLASSES = {
 }
 
 
-def kernels():
-    generator = torch.Generator().manual_seed(0)
-    fading = 0.85 ** torch.arange(LENGTH)
-    yield from (torch.randn(LENGTH, generator=generator, dtype=torch.float64) for _ in range(2))
-    yield torch.randn(LENGTH, generator=generator, dtype=torch.float64) * fading
-    yield Impulse(alpha=9).values(LENGTH)
-    yield Impulse(alpha=23).values(LENGTH)
-    yield Airy(alpha=15, width=3.0).values(LENGTH)
-    yield Polynomial(alpha=0.7).values(LENGTH)
-    yield GaussianBump(alpha=11.0, width=2.0).values(LENGTH).flip(0)
+KERNELS = [
+    torch.randn(LENGTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64),
+    Impulse(alpha=9).values(LENGTH),
+    Impulse(alpha=20).values(LENGTH),
+    Airy(alpha=15, width=3.0).values(LENGTH),
+    Polynomial(alpha=0.7).values(LENGTH),
+    GaussianBump(alpha=11.0, width=2.0).values(LENGTH).flip(0),
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("weighting", ["uniform", "window"])
 def test_no_bound_is_above_what_is_attained(kind, weighting):
-    for rho in kernels():
+    for rho in KERNELS if kind in ("plain", "feed-through") else KERNELS[:2]:
         problem = Problem(rho, weighting)
         for floor in CLASSES[kind].floors(problem, SIZES):
             assert 0 <= floor.lower <= floor.attained <= 1 + 1e-12
@@ -44,8 +42,9 @@ def test_no_bound_is_above_what_is_attained(kind, weighting):
             assert floor.how
 
 
-@pytest.mark.parametrize(("weighting", "seed"), product(["uniform", "window"], range(2)))
-def test_both_are_zero_where_the_states_suffice(weighting, seed):
+@pytest.mark.parametrize("weighting", ["uniform", "window"])
+@pytest.mark.parametrize("seed", range(2))
+def test_both_are_zero_where_the_states_suffice(seed, weighting):
     generator = torch.Generator().manual_seed(seed)
     poles = 0.9 * torch.rand(3, generator=generator, dtype=torch.float64)
     gains = torch.randn(3, generator=generator, dtype=torch.float64)

@@ -113,12 +113,12 @@ def test_a_register_is_the_recurrence_of_a_nilpotent_matrix():
 
 
 def test_poles_stay_real_where_they_must():
-    problem = Problem(Airy(alpha=20).values(64))
-    for fit in fit_recurrences(problem, [2, 3, 4], poles="real"):
-        assert not bool(fit.sum.poles.imag.any())
-    restricted = errors(problem, fit_recurrences(problem, [2, 4], poles="real"))
-    free = errors(problem, fit_recurrences(problem, [2, 4]))
-    assert all(real > 1.2 * complex_ for real, complex_ in zip(restricted, free, strict=True))
+    problem = Problem(Airy(alpha=20).values(40))
+    restricted = fit_recurrences(problem, [2, 3], poles="real")
+    assert not any(bool(fit.sum.poles.imag.any()) for fit in restricted)
+    free = fit_recurrences(problem, [2, 3])
+    for real, best in zip(errors(problem, restricted), errors(problem, free), strict=True):
+        assert real > 1.2 * best
 
 
 def test_the_weighting_of_lags_is_what_is_minimised():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
@@ -70,18 +70,44 @@ def floor_of(task: FunctionalTask, model: SequenceModel) -> Floor:
     lowest = [(_bound(task.canonical_json(), member), member) for member in members]
     floor, member = max(lowest, key=lambda found: found[0].lower)
     # Where the bound is 0 the class holds every kernel of this length: there is nothing to enclose.
-    fit = construction_of(task, model) if floor.lower > 0 else None
-    error = None if fit is None else _with_noise(task, _problem(task).nmse(fit.taps(task.length)))
-    return Floor(member.size, _with_noise(task, floor.lower), error, fit, floor.how)
+    built = _best_built(task, model) if floor.lower > 0 else None
+    attained = None if built is None else _with_noise(task, built.error)
+    return Floor(
+        member.size, _with_noise(task, floor.lower), attained, None if built is None else built.fit, floor.how
+    )
 
 
 def construction_of(task: FunctionalTask, model: SequenceModel) -> Fit | None:
     """The best explicit model known that `model` can be set to, for one channel; None where there is none."""
-    if _why_not(task) is not None or (task.input_size, task.output_size) != (1, 1):
+    built = None if _why_not(task) is not None else _best_built(task, model)
+    return None if built is None else built.fit
+
+
+class _Built(NamedTuple):
+    """A construction, and the error of the model that was set to it."""
+
+    fit: Fit
+    error: float
+
+
+def _best_built(task: FunctionalTask, model: SequenceModel) -> _Built | None:
+    if (task.input_size, task.output_size) != (1, 1):
         return None
-    problem = _problem(task)
-    fits = [fit for fit in _candidates(task, model) if _holds(model, fit)]
-    return min(fits, key=lambda fit: problem.nmse(fit.taps(task.length)), default=None)
+    built = [_set_to(model, fit, task) for fit in _candidates(task, model)]
+    return min((one for one in built if one is not None), key=lambda one: one.error, default=None)
+
+
+def _set_to(model: SequenceModel, fit: Fit, task: FunctionalTask) -> _Built | None:
+    """A copy of the model set to a fit: the proof that it is attained. None where it cannot hold it."""
+    copy = deepcopy(model).double()
+    try:
+        warm_start(copy, fit)
+    except ConfigError:
+        return None
+    with torch.no_grad():
+        taps = copy.linear_response(task.length).kernel[:, 0, 0]
+    # Not the fit's own taps: residues of opposite sign that nearly cancel lose digits on the way.
+    return _Built(fit, _problem(task).nmse(taps))
 
 
 def memberships(task: FunctionalTask, model: SequenceModel) -> list[Membership]:
@@ -175,15 +201,6 @@ def _poles_of(model: SequenceModel, most: int) -> list[tuple[PoleKind, tuple[int
 def _recurrence_fits(task_json: str, kind: PoleKind, sizes: tuple[int, ...]) -> tuple[RecurrenceFit, ...]:
     problem = _problem(FunctionalTask.model_validate_json(task_json))
     return tuple(fit_recurrences(problem, sizes, feed_through=True, poles=kind, max_modulus=_STABLE))
-
-
-def _holds(model: SequenceModel, fit: Fit) -> bool:
-    """Whether a copy of the model can be set to the fit: the proof that it is attained."""
-    try:
-        warm_start(deepcopy(model), fit)
-    except ConfigError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=512)

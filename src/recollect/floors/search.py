@@ -93,7 +93,7 @@ def _computed(problem: Problem, model_class: ModelClass, target: float, max_size
     def at(size: int) -> Floor:
         if size not in floors:
             # With the next smaller size beside it, a construction can start from the smaller one.
-            smaller = [max(known)] if (known := [other for other in floors if other < size]) else []
+            smaller = sorted(other for other in floors if other < size)[-1:]
             found = model_class.floors(problem, [*smaller, size])[-1]
             floors[size] = _at_least(found, floors[smaller[0]]) if smaller else found
         return floors[size]

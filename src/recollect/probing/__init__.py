@@ -11,7 +11,9 @@ from recollect.probing.population import (
     population_nmse,
 )
 from recollect.probing.projection import Projection, Projector
+from recollect.probing.sensitivity import Sensitivity, gauss_newton, sensitivity, sensitivity_table
 from recollect.probing.smoothing import measure_smoothing
+from recollect.probing.stability import StabilityCurve, stability_curve
 from recollect.probing.tracking import measure_tracking
 
 __all__ = [
@@ -20,12 +22,18 @@ __all__ = [
     "PopulationLoss",
     "Projection",
     "Projector",
+    "Sensitivity",
+    "StabilityCurve",
     "audit",
     "check_population",
+    "gauss_newton",
     "linear_response",
     "measure_capacity",
     "measure_smoothing",
     "measure_tracking",
     "population_loss",
     "population_nmse",
+    "sensitivity",
+    "sensitivity_table",
+    "stability_curve",
 ]
