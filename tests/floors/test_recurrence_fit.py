@@ -191,7 +191,7 @@ def test_the_derivative_of_the_projection_is_exact(real):
     weights = np.sqrt(1 - np.arange(40) / 40)
     target = rng.standard_normal(40) * weights
     pairs = vp.PolePairs.of(POLES[POLES.imag == 0] if real else POLES, real=real)
-    matrix, right = vp._linearised(vp.project(target, weights, pairs), weights, pairs)
+    matrix, right = vp._linearised(vp.project(target, weights, pairs), weights)
     gradient = -2 * matrix.T @ right
     for place, step in enumerate(1e-6 * np.eye(pairs.num_states)):
         ahead, behind = (vp.project(target, weights, pairs.moved(x, 2.0)).cost for x in (step, -step))

@@ -1,7 +1,8 @@
 """Classes of models by the name that the command line takes.
 
 Names of mixers stand for what the mixer alone can do between a linear encoder and a linear decoder, and
-several names may stand for one class. Content-free attention has names of its own, since the mixers
+several names may stand for one class. `ssm` and `linear_rnn` are linear recurrences with any matrix, shift
+registers included; `s4d`, `lru` and `real_ssm` are diagonal ones, which have the same bounds. Content-free attention has names of its own, since the mixers
 called `attention` read content.
 """
 
@@ -47,14 +48,15 @@ _REASONS = {
 }  # fmt: skip
 
 _RECURRENCE = LinearRecurrence()
+_DIAGONAL = LinearRecurrence(diagonal=True)
 _FINITE = FiniteMemory()
 
 MODEL_CLASSES: dict[str, ModelClass] = {
     "ssm": _RECURRENCE,
-    "s4d": _RECURRENCE,
-    "lru": _RECURRENCE,
+    "s4d": _DIAGONAL,
+    "lru": _DIAGONAL,
     "linear_rnn": _RECURRENCE,
-    "real_ssm": LinearRecurrence(poles="real"),
+    "real_ssm": LinearRecurrence(poles="real", diagonal=True),
     "tcn": _FINITE,
     "fir": _FINITE,
     "gated_conv": _FINITE,
@@ -68,7 +70,7 @@ MODEL_CLASSES: dict[str, ModelClass] = {
 """Of each name, the class; what its size counts is the class's `unit`."""
 
 BOUNDED = (
-    "ssm", "real_ssm", "tcn", "linear_tcn", "alibi", "learned_alibi", "relative_bias", "no_positions",
+    "ssm", "lru", "real_ssm", "tcn", "linear_tcn", "alibi", "learned_alibi", "relative_bias", "no_positions",
 )  # fmt: skip
 """One name for each class that a theorem bounds."""
 

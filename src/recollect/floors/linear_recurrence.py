@@ -21,6 +21,7 @@ class LinearRecurrence:
     Attributes:
         feed_through: whether the present input also reaches the output past the states.
         poles: `real` restricts the construction; the bound holds for complex poles, so for these too.
+        diagonal: leaves shift registers out of the construction: SSMs, S4D and LRU are none.
         readout: `static` for any function of the states and the present input, for Gaussian input; the
             construction stays linear.
 
@@ -34,6 +35,7 @@ class LinearRecurrence:
 
     feed_through: bool = False
     poles: PoleKind = "complex"
+    diagonal: bool = False
     readout: Literal["linear", "static"] = "linear"
     unit: str = "real states"
 
@@ -45,7 +47,9 @@ class LinearRecurrence:
         """
         bounds_of = recurrence_bounds if self.readout == "linear" else static_readout_bounds
         bounds = bounds_of(problem, sizes, feed_through=self.feed_through)
-        fits = fit_recurrences(problem, sizes, feed_through=self.feed_through, poles=self.poles)
+        fits = fit_recurrences(
+            problem, sizes, feed_through=self.feed_through, poles=self.poles, diagonal=self.diagonal
+        )
         return [
             Floor(size, bound.lower, problem.nmse(fit.taps(problem.length)), fit, bound.how)
             for size, bound, fit in zip(sizes, bounds, fits, strict=True)

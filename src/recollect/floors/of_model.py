@@ -176,7 +176,8 @@ def _candidates(task: FunctionalTask, model: SequenceModel) -> Iterator[Fit]:
         if isinstance(member.model_class, LinearRecurrence):
             most = min(member.size, task.length // 2)
             for kind, sizes in _poles_of(model, most):
-                yield from _recurrence_fits(task.canonical_json(), kind, sizes)
+                diagonal = not isinstance(model.mixers[0], RNN)
+                yield from _recurrence_fits(task.canonical_json(), kind, sizes, diagonal)
         elif isinstance(member.model_class, FiniteMemory | LinearDilated):
             floor = _bound(task.canonical_json(), member)
             yield from [floor.fit] if floor.fit is not None else []
@@ -198,9 +199,14 @@ def _poles_of(model: SequenceModel, most: int) -> list[tuple[PoleKind, tuple[int
 
 
 @lru_cache(maxsize=256)
-def _recurrence_fits(task_json: str, kind: PoleKind, sizes: tuple[int, ...]) -> tuple[RecurrenceFit, ...]:
+def _recurrence_fits(
+    task_json: str, kind: PoleKind, sizes: tuple[int, ...], diagonal: bool
+) -> tuple[RecurrenceFit, ...]:
     problem = _problem(FunctionalTask.model_validate_json(task_json))
-    return tuple(fit_recurrences(problem, sizes, feed_through=True, poles=kind, max_modulus=_STABLE))
+    fits = fit_recurrences(
+        problem, sizes, feed_through=True, poles=kind, diagonal=diagonal, max_modulus=_STABLE
+    )
+    return tuple(fits)
 
 
 @lru_cache(maxsize=512)

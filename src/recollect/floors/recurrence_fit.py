@@ -2,10 +2,11 @@ r"""Linear recurrences that come as near to a memory function as a search over t
 
 $$k_s = \mathrm{Re} \sum_j c_j \lambda_j^s + D\, \delta_{s0}$$
 
-For each number of real states: poles from several starts, their residues by weighted least squares,
-then both together by variable projection (Golub and Pereyra 1973). A shift register, whose poles are
-all 0, holds as many first taps exactly as it has states, and is taken where that is better.
-The search is over local minima: what it finds is attained, not proven to be the best.
+For each number of real states: poles from several starts, refined by variable projection (Golub and
+Pereyra 1973), which leaves the residues to weighted least squares. Out of the best local minimum an
+exchange leads: each pole in turn makes way for one of what the others leave. A shift register, whose poles
+are all 0, holds as many first taps exactly as it has states, and is taken where that is better. What is
+found is attained; that nothing is better is not proven.
 """
 
 from collections.abc import Sequence
@@ -110,6 +111,7 @@ def fit_recurrences(
     *,
     feed_through: bool = False,
     poles: PoleKind = "complex",
+    diagonal: bool = False,
     max_modulus: float | None = None,
 ) -> list[RecurrenceFit]:
     r"""For each size the best linear recurrence found, in the order given.
@@ -122,6 +124,7 @@ def fit_recurrences(
         sizes: real states; a complex pair counts 2.
         feed_through: whether the present input reaches the output past the states.
         poles: `real` for real poles alone, as in an SSM of real states.
+        diagonal: leave out shift registers, which no diagonal recurrence is (it can come near one).
         max_modulus: of a pole. None lets modes grow, which on a finite horizon is allowed; a stable model
             needs a value below 1. A shift register is stable.
 
@@ -145,7 +148,8 @@ def fit_recurrences(
     smaller = best
     for size in sorted(set(sizes)):
         smaller = search.best([smaller, *search.exponentials(size, smaller.sum)])
-        best = search.best([best, smaller, search.register(size)])
+        registers = [] if diagonal else [search.register(size)]
+        best = search.best([best, smaller, *registers])
         found[size] = best
     return [found[size] for size in sizes]
 

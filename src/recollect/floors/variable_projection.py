@@ -24,7 +24,7 @@ ArrayOfPoles = Complex128[ndarray, " _"]
 Rows = Float64[ndarray, "_ T"]
 
 _CONVERGED = 1e-8
-_LARGEST_DAMPING = 1e10
+_SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-12, 1e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +156,7 @@ def refine(
     pairs = pairs.moved(np.zeros(pairs.num_states), largest_modulus)
     best = project(target, root_weights, pairs)
     damping, growth, small_gains = 1e-3, 2.0, 0
-    system = _linearised(best, root_weights, pairs)
+    system = _linearised(best, root_weights)
     floor = (len(target) * np.finfo(float).eps) ** 2 * float(target @ target)
     for _ in range(max_steps):
         if best.cost <= floor or small_gains == 3 or damping > _LARGEST_DAMPING:
@@ -169,14 +169,15 @@ def refine(
             damping, growth = damping * growth, growth * 2
             continue
         small_gains = small_gains + 1 if gain < _CONVERGED * best.cost else 0
-        damping *= max(1 / 5, 1 - (2 * gain / max(predicted, gain / 2) - 1) ** 3)
+        shrink = max(1 / 5, 1 - (2 * gain / max(predicted, gain / 2) - 1) ** 3)
+        damping = max(damping * shrink, _SMALLEST_DAMPING)
         growth, pairs, best = 2.0, moved, trial
-        system = _linearised(best, root_weights, pairs)
+        system = _linearised(best, root_weights)
     return pairs, best.cost
 
 
 def _linearised(
-    at: Projection, root_weights: Float64[ndarray, " T"], pairs: PolePairs
+    at: Projection, root_weights: Float64[ndarray, " T"]
 ) -> tuple[Float64[ndarray, "rows parameters"], Float64[ndarray, " rows"]]:
     """A small least-squares problem for the step: `matrix @ step` is to be `right`.
 
