@@ -88,6 +88,14 @@ def test_a_diagonal_model_gets_a_construction_that_is_no_shift_register():
     assert Problem(task.taps(), "window").nmse(fit.taps(LENGTH)) < 0.9
 
 
+def test_a_memory_of_fewer_states_than_the_model_has_is_attained_without_error():
+    task = posed("exponential", 0.3)
+    floor = floor_of(task, built(task, **AFFINE["ssm complex"]))
+    assert floor.lower == 0
+    assert floor.attained is not None
+    assert floor.attained < 1e-20
+
+
 def test_the_size_of_a_recurrence_is_its_real_states():
     sizes = {name: floor_of(posed(), built(**AFFINE[name])).size for name in AFFINE}
     assert sizes["ssm real"] == 3

@@ -5,13 +5,24 @@ from pathlib import Path
 
 import typer
 
+from recollect.cli.boundary_table import boundary_rows, print_boundaries
 from recollect.cli.console import err, out
 from recollect.cli.progress import watching
 from recollect.cli.table import print_summary, summary_rows
 from recollect.core import add_working_directory
 from recollect.models import ModelConfig
 from recollect.report import write_html
-from recollect.studies import DEFAULT_URL, LocalExecutor, Record, Store, Study, find_study, plan, run_study
+from recollect.studies import (
+    DEFAULT_URL,
+    LocalExecutor,
+    Record,
+    Store,
+    Study,
+    boundaries,
+    find_study,
+    plan,
+    run_study,
+)
 
 
 def run_command(
@@ -34,10 +45,14 @@ def run_command(
     with Store(store or DEFAULT_URL) as opened:
         records = _run(chosen, opened, LocalExecutor(workers), retry_failed=retry_failed)
     failed = [record for record in records if record.status == "failed"]
-    if not as_json:
-        print_summary(records, out)
     with err.status("writing the report"):
-        path = write_html(records, report, title=chosen.name)
+        located = boundaries(chosen, records) if chosen.boundary else []
+        path = write_html(records, report, title=chosen.name, boundaries=located)
+    if not as_json and located:
+        print_boundaries(located, records, out)
+        err.print(f"Errors of all runs: recollect runs --study {chosen.name}", highlight=False, markup=False)
+    elif not as_json:
+        print_summary(records, out)
     if as_json:
         document = {
             "study": chosen.name,
@@ -45,6 +60,7 @@ def run_command(
             "summary": summary_rows(records),
             "runs": [_brief(record) for record in records],
         }
+        document |= {"boundaries": boundary_rows(located)} if chosen.boundary else {}
         typer.echo(json.dumps(document, indent=2, allow_nan=False))
     for record in failed:
         last = (record.error or "").strip().splitlines()[-1:]

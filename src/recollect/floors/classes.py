@@ -2,8 +2,8 @@
 
 Names of mixers stand for what the mixer alone can do between a linear encoder and a linear decoder, and
 several names may stand for one class. `ssm` and `linear_rnn` are linear recurrences with any matrix, shift
-registers included; `s4d`, `lru` and `real_ssm` are diagonal ones, which have the same bounds. Content-free attention has names of its own, since the mixers
-called `attention` read content.
+registers included; `s4d`, `lru` and `real_ssm` are diagonal ones, which have the same bounds. Content-free
+attention has names of its own, since the mixers called `attention` read content.
 """
 
 from dataclasses import replace

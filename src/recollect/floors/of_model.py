@@ -69,8 +69,8 @@ def floor_of(task: FunctionalTask, model: SequenceModel) -> Floor:
         return Floor(None, 0.0, None, None, _why_unbounded(model), binding=False)
     lowest = [(_bound(task.canonical_json(), member), member) for member in members]
     floor, member = max(lowest, key=lambda found: found[0].lower)
-    # Where the bound is 0 the class holds every kernel of this length: there is nothing to enclose.
-    built = _best_built(task, model) if floor.lower > 0 else None
+    # Where a class holds every kernel of this length there is nothing to enclose.
+    built = _best_built(task, model) if floor.lower > 0 or 2 * member.size < task.length else None
     attained = None if built is None else _with_noise(task, built.error)
     return Floor(
         member.size, _with_noise(task, floor.lower), attained, None if built is None else built.fit, floor.how

@@ -110,7 +110,7 @@ def _best_by_size(
     rho: Float64[Tensor, " T"], lag_weights: Float64[Tensor, " T"], sizes: list[int]
 ) -> dict[int, RecurrenceBound]:
     """The best bound for each size, not yet over the energy."""
-    nothing = RecurrenceBound(0.0, f"none: {len(rho)} lags hold no more states than that")
+    nothing = RecurrenceBound(0.0, "none: up to rounding, so many states hold these taps")
     best, best_small = dict.fromkeys(sizes, nothing), dict.fromkeys(sizes, nothing)
     start: dict[int, HankelWeights] = {}
     for weights in first_weights(rho, lag_weights):

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,10 @@ import vl_convert
 
 from recollect.report.chart_data import chart_data
 from recollect.report.charts import CHARTS, Comparison, specifications
+from recollect.report.charts.boundary_map import BOUNDARY_DATASETS, boundary_charts, boundary_tables
 from recollect.report.datasets import Datasets, Rows
 from recollect.report.results import results
+from recollect.studies import ModelBoundary
 from recollect.studies.record import Record
 
 Format = Literal["svg", "png", "pdf"]
@@ -34,16 +37,21 @@ def write_charts(
     records: Sequence[Record],
     folder: Path,
     format: Format,  # noqa: A002 (the word of the command line)
+    *,
+    boundaries: Sequence[ModelBoundary] = (),
 ) -> list[Path]:
     """Write every chart to `folder`, e.g. `error_by_alpha-impulse.svg`; returns the paths.
 
     One heat map per criterion, one chart of the errors per family, and one per task of what goes lag by
-    lag, step by step or load by load. A chart without data (no series were stored) is left out.
+    lag, step by step or load by load. A chart without data (no series were stored) is left out. Of
+    `boundaries` a map and their runs, for each series of memories.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = results(records)
     paths: list[Path] = []
-    for name, value, spec in _with_data(chart_data(records, found), Comparison.of(found)):
+    comparison = Comparison.of(found)
+    drawn = chain(_of_boundaries(boundaries, comparison), _with_data(chart_data(records, found), comparison))
+    for name, value, spec in drawn:
         path = _free_path(folder, name, value, format, paths)
         path.write_bytes(_convert(spec, format))
         paths.append(path)
@@ -60,6 +68,17 @@ def _with_data(data: Datasets, comparison: Comparison) -> Iterator[tuple[str, st
                 if all(rows.values()):
                     heading = {"title": value} if chart.by == "task" else {}
                     yield name, value, spec | width | heading | {"datasets": rows, "config": _CONFIG}
+
+
+def _of_boundaries(
+    boundaries: Sequence[ModelBoundary], comparison: Comparison
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    tables = boundary_tables(boundaries)
+    for name, specs in boundary_charts(boundaries, comparison).items():
+        table = BOUNDARY_DATASETS[name]
+        for series, spec in specs.items():
+            if rows := _selected(tables[table], "series", series):
+                yield name, series, spec | {"width": _WIDTH, "datasets": {table: rows}, "config": _CONFIG}
 
 
 def _selected(rows: Rows, by: str | None, value: str | None) -> Rows:

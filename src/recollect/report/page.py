@@ -18,8 +18,10 @@ from itables.javascript import generate_init_offline_itables_html
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from recollect.report.boundaries import boundary_section
 from recollect.report.chart_data import chart_data
 from recollect.report.charts import CHARTS, Chart, Comparison, specifications
+from recollect.report.charts.boundary_map import BOUNDARY_DATASETS, boundary_charts, boundary_tables
 from recollect.report.charts.heat_map import is_turned, widths
 from recollect.report.citations import citations
 from recollect.report.datasets import SMALLEST_ERROR, Datasets
@@ -46,6 +48,7 @@ from recollect.report.scores import (
     mean_title,
 )
 from recollect.report.verdicts import WORDS, verdicts
+from recollect.studies import ModelBoundary
 from recollect.studies.record import Record
 from recollect.tasks.criteria import CRITERIA
 
@@ -53,7 +56,14 @@ _MAPS = {"heat_map": "error", "heat_map_floor": "floor", "heat_map_excess": "exc
 """The faces of the heat map, by what the switch calls them."""
 
 
-def write_html(records: Sequence[Record], path: Path, *, title: str, pending: int = 0) -> Path:
+def write_html(
+    records: Sequence[Record],
+    path: Path,
+    *,
+    title: str,
+    pending: int = 0,
+    boundaries: Sequence[ModelBoundary] = (),
+) -> Path:
     """Write the report on `records` to `path`.
 
     Args:
@@ -62,6 +72,7 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
         path: the file to write; it is replaced.
         title: heading of the page.
         pending: runs of the study that have no record yet.
+        boundaries: of a study that seeks them (`recollect.studies.boundaries`); they come first.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -85,6 +96,7 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
         facts=_facts(records, comparison, pending),
         charts=charts,
         comparison=comparison,
+        boundaries=boundary_section(boundaries) if boundaries else None,
         parts=[_part(part, comparison, charts) for part in by_criterion(found).values()],
         defects=defects(records),
         defect_words=DEFECT,
@@ -98,7 +110,7 @@ def write_html(records: Sequence[Record], path: Path, *, title: str, pending: in
         environments=distinct(record.environment for record in records),
         citations=citations(records),
         runs=Markup(runs_html(records, comparison.tasks)),
-        data=_embedded(_charts_and_data(charts, data, comparison)),
+        data=_embedded(_charts_and_data(charts, data, comparison, boundaries)),
         details=_embedded(run_details(records)),
         vega=_vega(),
         datatables=_datatables(),
@@ -189,7 +201,12 @@ def _inside_tasks(charts: Mapping[str, Chart], data: Datasets, comparison: Compa
     return [task for task in comparison.tasks if task in tasks]
 
 
-def _charts_and_data(charts: Mapping[str, Chart], data: Datasets, comparison: Comparison) -> dict[str, Any]:
+def _charts_and_data(
+    charts: Mapping[str, Chart],
+    data: Datasets,
+    comparison: Comparison,
+    boundaries: Sequence[ModelBoundary],
+) -> dict[str, Any]:
     """The charts' specifications and, once, the data they share."""
     drawn = {
         name: {
@@ -201,7 +218,20 @@ def _charts_and_data(charts: Mapping[str, Chart], data: Datasets, comparison: Co
         for name, chart in charts.items()
         for specs in [specifications(name, comparison)]
     }
-    return {"charts": drawn, "datasets": data}
+    of_boundaries = {
+        name: {
+            "by": "series",
+            "datasets": [BOUNDARY_DATASETS[name]],
+            "specs": list(specs.values()),
+            "values": list(specs),
+        }
+        for name, specs in boundary_charts(boundaries, comparison).items()
+        if boundaries
+    }
+    return {
+        "charts": drawn | of_boundaries,
+        "datasets": data | (boundary_tables(boundaries) if boundaries else {}),
+    }
 
 
 def _embedded(value: Any) -> Markup:
