@@ -36,6 +36,9 @@ from recollect.floors.problem import Problem
 from recollect.floors.recurrence_bound import recurrence_bounds
 from recollect.models.positions import alibi_slopes
 
+_CLUSTER, _CLUSTERS = 1.35, 4
+"""Ratio of neighbouring slopes in a cluster, and how many clusters a descent starts from."""
+
 _STEPS = 200
 """Steps of a descent at most."""
 
@@ -116,7 +119,7 @@ class AlibiHeads:
         found = self._project(problem, slopes)
         exact = found.lower, f"least squares over all gains of {size} fixed slopes"
         lower, how = max(exact, heads_bound(problem, sink=self.sink))
-        return Floor(size, lower, found.attained, self._fit(slopes, found), how)
+        return self._floor(problem, lower, self._fit(slopes, found), how)
 
     def _learned(self, problem: Problem, sizes: Sequence[int]) -> list[Floor]:
         """In rising order: each size starts from the slopes of the one before, and so is never worse."""
@@ -128,8 +131,14 @@ class AlibiHeads:
             fits = [(self._project(problem, slopes), slopes) for slopes in candidates]
             found, before = min(fits, key=lambda fit: fit[0].attained)
             lower, how = bounds[size]
-            floors[size] = Floor(size, lower, found.attained, self._fit(before, found), how)
+            floors[size] = self._floor(problem, lower, self._fit(before, found), how)
         return [floors[size] for size in sizes]
+
+    def _floor(self, problem: Problem, lower: float, fit: HeadsFit, how: str) -> Floor:
+        """With the error of the responses themselves: that of a least squares has its rounding."""
+        attained = problem.nmse_of_responses(fit.responses(problem.length))
+        # Large gains that cancel leave a rounding in the responses, and no error is below the bound.
+        return Floor(len(fit.slopes), lower, max(lower, attained), fit, how)
 
     def _bounds(self, problem: Problem, sizes: Sequence[int]) -> list[tuple[float, str]]:
         """For each size the highest of the bounds that hold for all slopes."""
@@ -194,9 +203,8 @@ def recurrences_at_each_position(
     starts = sorted({math.ceil(problem.length * part) for part in (0.125, 0.25, 0.5, 0.75)})
     lost = [0.0] * len(sizes)
     for start, end in zip(starts, [*starts[1:], problem.length + 1], strict=True):
-        part = problem.rho[:start]
-        if bool(part.any()):
-            at_start = Problem(part)
+        at_start = problem.up_to(start - 1)
+        if at_start is not None:
             share = (end - start) * at_start.energy
             bounds = recurrence_bounds(at_start, sizes, feed_through=feed_through)
             lost = [before + share * bound.lower for before, bound in zip(lost, bounds, strict=True)]
@@ -207,7 +215,10 @@ def recurrences_at_each_position(
 
 def _starts(length: int, size: int) -> list[Float64[Tensor, " H"]]:
     low, high = _range(length)
-    return [alibi_slopes(size).double().clamp(low, high), _spread(length, size)]
+    # Slopes near to each other, whose differences swing: what oscillating targets ask for.
+    ratios = _CLUSTER ** torch.arange(size, dtype=torch.float64)
+    clusters = [(rate * ratios).clamp(low, high) for rate in _spread(length, _CLUSTERS)] if size > 1 else []
+    return [alibi_slopes(size).double().clamp(low, high), _spread(length, size), *clusters]
 
 
 def _extended(before: Float64[Tensor, " fewer"], length: int, size: int) -> Float64[Tensor, " H"]:

@@ -8,8 +8,9 @@ T - 1; with `window` weights $w_s = 1 - s/T$ the error averaged over the positio
 which is what a test split measures.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float64
@@ -29,7 +30,7 @@ class Problem:
         weighting: what an error at each lag costs.
 
     Raises:
-        ConfigError: no taps, taps that are not finite, or all of them zero.
+        ConfigError: no taps, taps that are not finite, all of them zero, or squares of them out of range.
 
     Example:
         >>> problem = Problem(torch.tensor([1.0, 1.0], dtype=torch.float64), "window")
@@ -41,11 +42,20 @@ class Problem:
     weighting: Weighting = "uniform"
 
     def __post_init__(self) -> None:
-        if not len(self.rho) or not bool(self.rho.isfinite().all()) or not bool(self.rho.any()):
+        if not len(self.rho) or not self.smallest_energy < self.energy < math.inf:
             raise ConfigError(
-                f"a floor needs finite taps that are not all zero, got {len(self.rho)} of norm "
-                f"{float(self.rho.norm())}: take a larger horizon, or another alpha."
+                f"a floor needs finite taps that are not all zero, with squares in the range of float64; got "
+                f"{len(self.rho)} taps with the energy {self.energy:g}: take a larger horizon or another "
+                f"alpha, or normalise them."
             )
+
+    smallest_energy: ClassVar[float] = 1e-290
+    """Below it, shares of the energy lose digits."""
+
+    def up_to(self, position: int) -> "Problem | None":
+        """What counts at one position alone: its lags, equally. None where nothing is asked there."""
+        seen = self.rho[: position + 1]
+        return Problem(seen) if float(seen.square().sum()) > self.smallest_energy else None
 
     @property
     def length(self) -> int:

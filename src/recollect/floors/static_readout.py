@@ -46,10 +46,12 @@ def static_readout_bounds(
     last = recurrence_bounds(at_the_end, sizes, feed_through=feed_through)
     if problem.weighting == "uniform":
         return [RecurrenceBound(bound.lower, f"{bound.how}; Gaussian input, any readout") for bound in last]
-    horizons = [horizon for horizon in _horizons(problem.length) if problem.rho[:horizon].any()]
+    horizons = _horizons(problem.length)
     totals = [0.0] * len(sizes)
     for horizon, following in zip(horizons, [*horizons[1:], problem.length + 1], strict=True):
-        prefix = Problem(problem.rho[:horizon])
+        prefix = problem.up_to(horizon - 1)
+        if prefix is None:
+            continue
         whole = horizon == problem.length
         bounds = last if whole else recurrence_bounds(prefix, sizes, feed_through=feed_through)
         for place, bound in enumerate(bounds):

@@ -56,7 +56,7 @@ def start_from_construction(task: Task, model: SequenceModel, title: str) -> Non
     fit = construction_of(task, model) if isinstance(task, FunctionalTask) else None
     if fit is None:
         raise ConfigError(
-            f"{title} on {task.label}: no explicit construction is known that this model can be set to; "
+            f"no explicit construction is known that {title} can be set to for {task.label}; "
             f"`start: construction` is for one-channel functional tasks and one linear block without norm "
             f"(ssm, lru, s4d, linear rnn, linear tcn). Use `start: random`."
         )

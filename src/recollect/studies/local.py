@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from ctypes import Array, c_double
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from typing import Any
 
 import torch
@@ -61,6 +61,8 @@ class LocalExecutor:
         pool = ProcessPool(
             max_workers=workers, context=context, initializer=_start_worker, initargs=(board, os.getpid())
         )
+        # The first process that is spawned would start it, and starting it lifts the mask below.
+        resource_tracker.ensure_running()
         with _interrupts_blocked():
             # Asking starts the pool: its threads, and all workers they will ever start, inherit the mask.
             _ = pool.active

@@ -56,12 +56,12 @@ class ModelBoundary:
 
     @property
     def certain(self) -> int | None:
-        """H95 from which on every model of the class fails, as proven."""
+        """H95 from which on every model of the class is proven to fail, at all strengths of the grid."""
         return self.theory.certain
 
     @property
     def possible(self) -> int | None:
-        """H95 from which on the explicit construction fails."""
+        """H95 at which the explicit construction fails first."""
         return self.theory.possible
 
     @property
