@@ -1,3 +1,4 @@
+import errno
 import json
 import sys
 
@@ -5,6 +6,9 @@ import pytest
 
 from recollect.cli import main
 from recollect.cli.floor import parse_sizes
+from recollect.floors import find_class
+from recollect.floors.classes import BOUNDED
+from recollect.report.charts.floor_by_size import floor_by_size
 
 KEYS = {"model", "unit", "size", "lower", "attained", "binding", "how"}
 
@@ -100,7 +104,8 @@ def test_with_a_target_and_no_model_every_class_that_has_a_floor_answers(floor):
     assert code == 0
     rows = {cells[0]: cells for cells in _table_rows(output)}
     assert list(rows) == [
-        "ssm", "real_ssm", "tcn", "linear_tcn", "alibi", "learned_alibi", "relative_bias", "no_positions",
+        "ssm", "lru", "real_ssm", "tcn", "linear_tcn",
+        "alibi", "learned_alibi", "relative_bias", "no_positions",
     ]  # fmt: skip
     assert rows["ssm"][1:3] == ["≥ 1", "1"]
     assert rows["tcn"][1:3] == ["≥ 4", "4"]
@@ -170,6 +175,12 @@ def test_the_chart_is_written_as_its_ending_says_and_needs_no_network(floor, tmp
         (["impulse", "--alpha", "3", "--model", "lsmt"], "did you mean 'lstm'"),
         (["impulse", "--alpha", "3", "--weighting", "windows"], "--weighting"),
         (["impulse", "--alpha", "3", "-o", "chart.txt"], "ends in .html, .svg, .png, .pdf"),
+        (["impulse", "--alpha", "3", "--option", "family=airy"], "the family is the first argument"),
+        (
+            ["{family: impulse}", "--alpha", "3", "--option", "family=airy"],
+            "the family is the first argument",
+        ),
+        (["impulse", "--alpha", "3", "--size", "x", "-o", "new/chart.svg"], "cannot read 'x'"),
     ],
 )
 def test_a_bad_question_ends_with_2_and_one_message_before_anything_is_computed(
@@ -181,6 +192,74 @@ def test_a_bad_question_ends_with_2_and_one_message_before_anything_is_computed(
     assert "Traceback" not in errors
     assert "internal" not in errors
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("folder.svg", "this is a folder; take folder.svg/floor.svg"),
+        ("file/chart.svg", "-o file/chart.svg: cannot write there (File exists); name another place"),
+        ("file/new/chart.svg", "-o file/new/chart.svg: cannot write there (Not a directory); name another"),
+    ],
+)
+def test_a_place_for_no_chart_is_refused_before_anything_is_computed(
+    floor, tmp_path, monkeypatch, output, message
+):
+    (tmp_path / "folder.svg").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("recollect.cli.floor._floors", None)
+    code, printed, errors = floor("impulse", "--alpha", "3", "-o", output)
+    assert (code, printed) == (2, "")
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_computed(floor, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("recollect.cli.floor.TemporaryFile", refuse)
+    monkeypatch.setattr("recollect.cli.floor._floors", None)
+    code, printed, errors = floor("impulse", "--alpha", "3", "-o", "closed/chart.svg")
+    assert (code, printed) == (2, "")
+    assert (
+        errors == "error: -o closed/chart.svg: cannot write there (Permission denied); name another place.\n"
+    )
+
+
+def test_the_help_names_together_only_names_of_one_class(floor):
+    output = " ".join(floor("--help")[1].replace("│", " ").split())
+    assert (
+        "ssm (or linear_rnn: any matrix), lru (or s4d: diagonal), real_ssm, tcn (or fir, gated_conv)"
+        in output
+    )
+    for one, others in {"ssm": ["linear_rnn"], "lru": ["s4d"], "tcn": ["fir", "gated_conv"]}.items():
+        assert all(find_class(other) == find_class(one) for other in others)
+    assert len({repr(find_class(name)) for name in BOUNDED}) == len(BOUNDED)
+    assert all(name in output for name in BOUNDED)
+
+
+def test_every_bounded_class_has_a_mark_of_its_own_in_the_chart():
+    rows = [_row(name, lower=0.1, attained=0.2) for name in BOUNDED]
+    (points,) = [layer for layer in floor_by_size(rows, title="")["layer"] if "shape" in layer["encoding"]]
+    scales = [points["encoding"][channel]["scale"] for channel in ("color", "shape")]
+    for scale in scales:
+        assert scale["domain"] == list(BOUNDED)
+        assert len(set(scale["range"])) == len(BOUNDED)
+
+
+@pytest.mark.parametrize(
+    ("lower", "attained", "target", "is_said"),
+    [(0.1, 0.2, None, False), (1e-20, 0.2, None, True), (0, 0, None, True), (1e-9, 0.2, 0.1, True)],
+)
+def test_the_chart_says_when_an_error_is_below_its_lower_end(lower, attained, target, is_said):
+    spec = floor_by_size([_row("ssm", lower, attained)], title="", target=target)
+    said = "Smaller errors are drawn at the lower end." in spec["title"]["subtitle"]
+    assert said == is_said
+
+
+def _row(name, lower, attained):
+    return {"model": name, "unit": "states", "size": 4, "lower": lower, "attained": attained, "how": "so"}
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,19 @@ from recollect.studies.boundary.theory import Theory
 HOSTILE = "<script>alert(1)</script>"
 LOW, HIGH = 3, 48
 GRID = (3, 6, 12, 24, 48)
-NO_THEORY = Theory(binds=False, constructs=False, certain=None, possible=None, how="it has gates")
+NO_THEORY = Theory(binds=False, constructs=False, certain=None, possible=None, how="it has gates", proven=())
 
 
-def theory(possible=None, certain=None, constructs=True):
-    return Theory(binds=True, constructs=constructs, certain=certain, possible=possible, how="a theorem")
+def theory(possible=None, certain=None, constructs=True, before=()):
+    """Every model is proven to fail from `certain` on and on the stretches `before` it."""
+    return Theory(
+        binds=True,
+        constructs=constructs,
+        certain=certain,
+        possible=possible,
+        how="a theorem",
+        proven=(*before, *(() if certain is None else ((certain, HIGH),))),
+    )
 
 
 def crossing(model="SSM", strength=9.0, low=6.0, high=12.0, held=NO_THEORY, series="impulse", **changes):
@@ -103,6 +111,12 @@ def shown(found, width, records=()):
         (everywhere(held=theory(6, 6)), "optimisation"),
         (everywhere(held=theory(6, 6), high=7.0), "open"),
         (undecided(held=theory(6, 6)), None),
+        # Floors that fall again: what counts is the strength itself, not all from it on.
+        (crossing(held=theory(12, before=((12, 24),))), "architecture"),
+        (crossing(held=theory(6, before=((6, 6),))), "beyond"),
+        (never(held=theory(6, before=((6, 24),))), "beyond"),
+        (crossing(held=theory(6, before=((24, 24),))), "explicit"),
+        (never(held=theory(None, constructs=False)), None),
     ],
 )
 def test_a_boundary_is_held_against_both_sides_of_theory(found, expected):
@@ -132,9 +146,12 @@ def test_what_theory_leaves_open_is_an_interval_of_the_best_of_the_class():
         theory(),
         theory(None, 24, False),
         theory(None, None, False),
+        theory(6, None, before=((12, 24),)),
+        theory(6, 48, before=((6, 12),)),
+        theory(None, 48, False, before=((12, 24),)),
     ]
     words = [theory_words(crossing(held=held)) for held in [*cases, NO_THEORY]]
-    assert words == ["6–24", "6", "≥ 6", "> 48", "≤ 24", "open", ""]
+    assert words == ["6–24", "6", "≥ 6", "> 48", "≤ 24", "open", "6–12", "6", "≤ 12", ""]
 
 
 def lines(*found):
@@ -161,13 +178,31 @@ def test_the_text_says_why_the_others_fail_with_their_numbers():
     )
     assert list(said.values())[1:] == [
         "honest (passes 6, fails 12; every model from 12 on)",
-        "as built (passes 6, fails 12; the explicit model fails from 12 on, every model from 24 on)",
-        "lazy (9 [6, 12]; the explicit model fails from 24 on, every model from 48 on)",
+        "as built (passes 6, fails 12; the explicit model first fails at 12, every model from 24 on)",
+        "lazy (9 [6, 12]; the explicit model first fails at 24, every model from 48 on)",
     ]
     assert not any("gated" in text for text in list(said.values())[1:])
     assert without_theory([crossing("gated"), never("gated"), crossing(held=theory())]) == {
         "it has gates": ["gated"]
     }
+
+
+def test_failure_is_said_of_the_strengths_where_it_is_proven_and_not_of_stronger_ones():
+    again = crossing("falls again", held=theory(12, before=((12, 24),)))
+    gap = crossing("gap", held=theory(6, 48, before=((6, 6), (12, 24))))
+    assert [text.split("; ", 1)[1] for text in list(lines(again).values())[1:]] == [
+        "every model at 12 to 24)"
+    ]
+    assert "passes 6; every model at 6 and at 12 to 24 and from 48 on" in " ".join(lines(gap).values())
+    (said,) = [line for line in untested([again, gap]) if "need not grow" in line]
+    assert "(falls again, impulse: every model at 12 to 24; gap, impulse: every model at 6 and" in said
+    assert not any("need not grow" in line for line in untested([crossing(held=theory(12, 24)), never()]))
+
+
+def test_an_unknown_construction_is_not_said_to_pass():
+    (said,) = list(lines(crossing(held=theory(None, 24, constructs=False))).values())[1:]
+    assert "an explicit model is not known at every strength" in said
+    assert "explicit model passes" not in said
 
 
 def test_what_was_not_tested_counts_strengths_runs_and_seeds():
@@ -209,6 +244,20 @@ def test_bands_cover_the_axis_without_gap_or_overlap_and_say_what_theory_says(po
             assert name == "an explicit model passes"
         else:
             assert name == "open"
+
+
+def test_bands_of_proven_failure_end_where_the_floor_falls_again():
+    held = theory(6, before=((12, 24),))
+    (row,) = boundary_tables([crossing(held=held)])["boundary"]
+    names = [(band["name"], band["start"], band["end"]) for band in row["bands"]]
+    left, right = names[0][1], names[-1][2]
+    assert names == [
+        ("an explicit model passes", left, 6),
+        ("open", 6, 12),
+        ("all are proven to fail", 12, 24),
+        ("open", 24, right),
+    ]
+    assert right > HIGH
 
 
 def test_nothing_is_drawn_of_theory_where_none_binds():
@@ -312,7 +361,7 @@ def test_the_table_fits_the_terminal_and_holds_every_boundary(width):
 def test_the_terminal_explains_the_signs_it_shows_and_no_others():
     text = " ".join(shown([crossing(held=theory(24, 48))], 120).split())
     assert "9 [6, 12] ↑" in text
-    assert "↑ fails before the explicit model" in text
+    assert "↑ fails where a model of its class and size is known to pass" in text
     assert "⊥" not in text
     assert "class" not in shown([crossing()], 120)
 
@@ -328,3 +377,4 @@ def test_boundaries_are_plain_json():
     assert [row["kind"] for row in rows[-4:]] == ["never_fails", "fails_everywhere", "undecided", "crosses"]
     assert (rows[0]["h95"], rows[0]["low"], rows[0]["high"], rows[0]["alpha"]) == (9, 6, 12, 8)
     assert (rows[-1]["possible"], rows[-1]["certain"], rows[-1]["cause"]) == (12, 24, "explicit")
+    assert (rows[-1]["proven"], rows[-1]["constructs"], rows[0]["proven"]) == ([[24, HIGH]], True, [])

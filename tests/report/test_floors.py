@@ -10,7 +10,14 @@ from recollect.cli.table import print_summary, summary_rows
 from recollect.report import runs_table, summarise, write_charts, write_html
 from recollect.report.chart_data import chart_data
 from recollect.report.charts import Comparison, specifications
-from recollect.report.floors import defects, family_standings, overall_standings, standing, without_floor
+from recollect.report.floors import (
+    defects,
+    family_standings,
+    overall_standings,
+    standing,
+    with_negligible_floor,
+    without_floor,
+)
 from recollect.report.limits import limits
 from recollect.report.results import results
 
@@ -92,7 +99,7 @@ def test_a_result_stands_where_its_error_and_its_interval_say(
     assert standing(only([record])) == expected
 
 
-@pytest.mark.parametrize(("error", "expected"), [(9e-5, "floor"), (2e-4, "above")])
+@pytest.mark.parametrize(("error", "expected"), [(9e-5, "negligible"), (2e-4, "above")])
 def test_a_floor_of_zero_is_reached_within_a_negligible_share(make_bounded_record, error, expected):
     record = make_bounded_record(nmse=error, nmse_se=0.0, floor=0.0, floor_attained=0.0)
     assert standing(only([record])) == expected
@@ -284,6 +291,43 @@ def test_the_audit_of_the_run_shown_adds_up_to_its_error(bounded_records):
     assert (s4d["floor"], s4d["standing"], s4d["how"]) == (0.42, "on its floor", "weighted Hankel")
 
 
+def test_error_is_the_sum_of_floor_and_excess_wherever_the_three_stand_together(
+    make_bounded_record, tmp_path
+):
+    exact = make_bounded_record(nmse=0.5, nmse_exact=0.46, floor=0.2, floor_attained=0.22)
+    sampled = make_bounded_record("TCN", nmse=0.5, floor=0.2, floor_attained=0.22)
+    data = tables([exact, sampled])
+    for name in ("floors", "audit"):
+        for row in data[name]:
+            assert row["error"] == pytest.approx(row["floor"] + row["excess"], abs=1e-12)
+        assert {row["model"]: row["error"] for row in data[name]} == {"S4D": 0.46, "TCN": 0.5}
+    assert {row["model"]: row["measured"] for row in data["floors"]} == {
+        "S4D": "expected, exact", "TCN": "on the test sequences",
+    }  # fmt: skip
+    text = shown([exact, sampled])
+    assert "0.460 / 0.200 / 0.260" in text
+    assert "0.500 / 0.200 / 0.300" in text
+    assert "the expected error where it is known exactly" in " ".join(text.split())
+    assert "known exactly" not in shown([sampled])
+    page = write_html([exact], tmp_path / "exact.html", title="exact").read_text(encoding="utf-8")
+    assert "floor and excess add up to it" in " ".join(page.split())
+
+
+def test_the_exact_error_of_a_model_without_a_floor_is_audited_too(make_bounded_record):
+    (row,) = tables([make_bounded_record("GRU", nmse=0.5, nmse_exact=0.46)])["audit"]
+    assert (row["error"], row["floor"], row["excess"]) == (0.46, None, None)
+
+
+def test_the_excess_map_says_that_its_errors_are_exact_where_they_are_known(bounded_records):
+    comparison = Comparison.of(results(bounded_records))
+    (spec,) = specifications("heat_map_excess", comparison).values()
+    encoding = spec["layer"][0]["encoding"]
+    titles = {tooltip["field"]: tooltip.get("title") for tooltip in encoding["tooltip"]}
+    (row, *_) = tables(bounded_records)["floors"]
+    assert set(titles) <= set(row)
+    assert (titles["error"], titles["measured"]) == ("NMSE", "NMSE is")
+
+
 def test_runs_without_an_audit_have_no_row_of_it(make_scored_record):
     assert tables([make_scored_record()])["audit"] == []
 
@@ -304,8 +348,30 @@ def test_the_terminal_shows_error_floor_and_excess_where_a_floor_makes_a_differe
 def test_without_a_floor_above_zero_the_terminal_has_a_line_and_no_table(make_bounded_record):
     text = shown([make_bounded_record("TCN", alpha=3.0), make_bounded_record("GRU", alpha=3.0)])
     assert "Error / floor" not in text
-    assert "floor 0 on every task: TCN" in text
+    assert "floor below 0.0001 on every task: TCN" in text
     assert "no floor: GRU" in text
+
+
+def test_a_floor_that_is_tiny_but_not_zero_is_called_neither_zero_nor_reached(make_bounded_record):
+    tiny = {"floor": 1e-11, "floor_attained": 1e-10}
+    records = [make_bounded_record("S4D", alpha=3.0, nmse=9e-5, nmse_se=0.0, **tiny)]
+    records += [make_bounded_record("LRU", alpha=3.0, nmse=0.3, nmse_se=0.0, **tiny)]
+    assert [standing(result) for result in results(records)] == ["negligible", "above"]
+    text = shown(records)
+    assert "error below 0.0002, as is its floor: S4D 1 of 1" in text
+    assert "floor below 0.0001 on every task: LRU, S4D" in text
+    assert "on its floor" not in text
+    assert "floor 0" not in text
+
+
+def test_only_models_with_a_small_floor_everywhere_are_said_to_have_one(make_bounded_record):
+    lost = [make_bounded_record("LRU", alpha=9.0, nmse=math.inf, floor=0.5)]
+    mixed = [
+        make_bounded_record("SSM", alpha=3.0, floor=0.0),
+        make_bounded_record("SSM", alpha=9.0, floor=0.0, floor_binds=False, floor_how="its target is a sign"),
+    ]
+    small = [make_bounded_record("TCN", alpha=alpha, floor=0.0) for alpha in (3.0, 9.0)]
+    assert with_negligible_floor(results([*lost, *mixed, *small])) == ["TCN"]
 
 
 @pytest.mark.parametrize("width", [50, 64, 80, 120])

@@ -1,8 +1,11 @@
+from recollect.memory import Airy, Impulse
 from recollect.models import MIXERS
 from recollect.report.citations import PAPERS, citations
+from recollect.report.labels import distinguishing
 from recollect.report.limits import limits
 from recollect.report.results import results
 from recollect.report.verdicts import verdicts
+from recollect.tasks import FunctionalTask
 
 
 def test_a_verdict_sorts_tasks_by_their_error_and_spares_what_had_not_converged(make_record):
@@ -83,3 +86,27 @@ def test_the_two_papers_and_those_of_the_mixers_present_are_cited(make_record):
     assert urls[:2] == ["https://arxiv.org/abs/2506.05678", "https://arxiv.org/abs/2501.12352"]
     assert "https://arxiv.org/abs/2206.11893" in urls
     assert not any("1803.01271" in url for url in urls)
+
+
+def test_tasks_with_a_matrix_are_told_apart_by_the_whole_matrix():
+    mixed = [
+        FunctionalTask(memory=Impulse(alpha=3), channels=2, mixing=mixing).label
+        for mixing in (((1.0, 0.5), (0.0, 1.0)), ((1.0, 0.5), (0.5, 1.0)))
+    ]
+    assert list(distinguishing(mixed).values()) == [
+        "mixing=((1.0, 0.5), (0.0, 1.0))",
+        "mixing=((1.0, 0.5), (0.5, 1.0))",
+    ]
+
+
+def test_sums_of_memory_functions_are_told_apart_whole():
+    tasks = [FunctionalTask(memory=Impulse(alpha=3) + Airy(alpha=alpha), noise=0.1).label for alpha in (7, 9)]
+    assert list(distinguishing(tasks).values()) == [
+        "impulse(alpha=3) + airy(alpha=7)",
+        "impulse(alpha=3) + airy(alpha=9)",
+    ]
+
+
+def test_a_name_with_a_stray_bracket_does_not_confuse_the_labels():
+    tasks = ["empirical(a) b), noise=0.1", "empirical(a) b), noise=0.2", "empirical(a( b), noise=0.1"]
+    assert len(set(distinguishing(tasks).values())) == 3

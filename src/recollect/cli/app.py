@@ -193,9 +193,9 @@ def floor(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A class of models: ssm (s4d, lru, linear_rnn), real_ssm, tcn (fir), linear_tcn, alibi, "
-            "learned_alibi, relative_bias, no_positions; other mixers answer why they have no floor. "
-            "Repeatable; ssm by default."
+            help="A class of models: ssm (or linear_rnn: any matrix), lru (or s4d: diagonal), real_ssm, "
+            "tcn (or fir, gated_conv), linear_tcn, alibi, learned_alibi, relative_bias, no_positions; other "
+            "mixers answer why they have no floor. Repeatable; ssm by default."
         ),
     ] = None,
     size: Annotated[

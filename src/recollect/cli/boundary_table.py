@@ -60,6 +60,8 @@ def boundary_rows(found: Iterable[ModelBoundary]) -> list[dict[str, Any]]:
             "binding": boundary.theory.binds,
             "certain": boundary.certain,
             "possible": boundary.possible,
+            "constructs": boundary.theory.constructs,
+            "proven": [list(stretch) for stretch in boundary.theory.proven],
             "how": boundary.theory.how,
             "cause": cause(boundary),
         }
@@ -136,8 +138,8 @@ def _legend(found: Sequence[ModelBoundary]) -> list[str]:
     lines = [f"{sign} {CAUSES[name]}" for name, (sign, _) in _SIGNS.items() if name in shown]
     if any(theory_words(one) for one in found):
         lines.append(
-            "class a–b: where the best model of its class and size first fails, as far as that is known: not "
-            "before a, where the explicit model does, nor after b, from where on all are proven to"
+            "class a–b: the strength at which the best model of its class and size first fails, as far as "
+            "that is known: not before a, where the explicit model does, nor after b, where all are proven to"
         )
     for reason, models in without_theory(found).items():
         lines.append(f"no theory: {', '.join(models)} ({reason})")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import typer
@@ -86,6 +87,8 @@ def floor_command(
     classes = {name: find_class(name, feed_through=feed_through) for name in names}
     memory = _memory(family, alpha, h95, options, horizon)
     question = Question(memory, Problem(_taps(memory, horizon), weighting))
+    if path is not None:
+        _check_writable(path)
     if not as_json:
         heading = Text.assemble((memory.label, "bold"), f", {question.heading}\n")
         out.print(heading, highlight=False)
@@ -134,7 +137,13 @@ def _memory(
 ) -> AbstractMemoryFunction:
     """The memory function, from a family's name and options or from a mapping."""
     data: dict[str, Any] = _yaml(family) if family.lstrip().startswith("{") else {"family": family}
-    data |= {name: _yaml(value) for name, value in map(_option, options)}
+    given = dict(map(_option, options))
+    if "family" in given:
+        raise ConfigError(
+            f"--option family={given['family']}: the family is the first argument, here {family!r}; "
+            "change it there."
+        )
+    data |= {name: _yaml(value) for name, value in given.items()}
     name = str(data.get("family"))
     fields = lookup(FAMILIES, name, "memory function").model_fields
     for field in data:
@@ -177,8 +186,21 @@ def _chart_path(output: Path | None, as_json: bool) -> Path | None:
         return None if as_json else Path("recollect-floor.html")
     if output.suffix not in _ENDINGS:
         raise ConfigError(f"-o {output}: expected a file that ends in {', '.join(_ENDINGS)}.")
-    output.parent.mkdir(parents=True, exist_ok=True)
     return output
+
+
+def _check_writable(path: Path) -> None:
+    """Make the folder of a chart, and refuse now, not after minutes, where no file can be written."""
+    if path.is_dir():
+        raise ConfigError(
+            f"-o {path}: expected a file, this is a folder; take {path / 'floor'}{path.suffix}."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            return
+    except OSError as error:
+        raise ConfigError(f"-o {path}: cannot write there ({error.strerror}); name another place.") from error
 
 
 def _floors(

@@ -16,10 +16,12 @@ from recollect.report.floors import (
     NEGLIGIBLE,
     STANDINGS,
     Standing,
+    compared_error,
     defects,
     is_bounded,
     overall_standings,
     standing,
+    with_negligible_floor,
     without_floor,
 )
 from recollect.report.labels import distinguishing, in_order
@@ -204,10 +206,12 @@ def _print_floors(found: Sequence[Result], console: Console) -> None:
     bounded = [result for result in found if is_bounded(result) and result.has_value]
     if bounded:
         heading_text = f"Error / floor / excess, where a floor of {NEGLIGIBLE:g} or more is proven"
+        if any(result.nmse_exact is not None for result in bounded):
+            heading_text += "; the expected error where it is known exactly, else that of the test"
         console.print(Text(heading_text, style="italic"))
         separator = " / " if console.width >= _WIDTH_WITH_ROWS_OF_THREE else "\n"
         _print(_floor_layout(bounded, separator), {result.task for result in bounded}, console)
-    for line in _floor_lines(found, bounded):
+    for line in _floor_lines(found):
         console.print(line, highlight=False, markup=False)
 
 
@@ -224,19 +228,18 @@ def _floor_layout(bounded: Sequence[Result], separator: str) -> _Layout:
 def _floor_cell(result: Result | None, separator: str) -> Text:
     if result is None:
         return Text("")
-    levels = (result.value, result.floor, result.excess)
+    levels = (compared_error(result), result.floor, result.excess)
     sign, style = _SIGNS.get(standing(result), ("", ""))
     return Text(separator.join(format_score(level, "nmse") for level in levels) + sign, style=style)
 
 
-def _floor_lines(found: Sequence[Result], bounded: Sequence[Result]) -> list[str]:
+def _floor_lines(found: Sequence[Result]) -> list[str]:
     stood = overall_standings(found)
     if not stood and not without_floor(found):
         return []
     signs = {name: sign.strip() for name, (sign, _) in _SIGNS.items()}
     lines = [f"{signs.get(name, '')} {STANDINGS[name]}: {models}".lstrip() for name, models in stood.items()]
-    binding = in_order(result.model for result in found if result.floor_binds)
-    zero = [name for name in binding if name not in {result.model for result in bounded}]
-    lines += [f"floor 0 on every task: {', '.join(zero)}"] if zero else []
+    small = with_negligible_floor(found)
+    lines += [f"floor below {NEGLIGIBLE:g} on every task: {', '.join(small)}"] if small else []
     lines += [f"no floor: {', '.join(names)} ({reason})" for reason, names in without_floor(found).items()]
     return lines

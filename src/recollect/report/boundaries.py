@@ -1,8 +1,8 @@
 """Where models fail, in words: measured boundaries beside the best boundary that their class can have.
 
-Theory brackets the class from both sides, on the strengths of the study: below `possible` an explicit model
-of the class passes, from `certain` on every model of it is proven to fail. A model that fails earlier than
-the explicit one fails by optimisation. All strengths are H95, in lags.
+Theory brackets the class from both sides, on the strengths of the study: below `possible` a model of the
+class is known that passes, at the strengths `proven` every model of it fails. Floors need not grow with the
+memory: where all fail at one strength, some may pass at a stronger one. All strengths are H95, in lags.
 """
 
 import math
@@ -18,16 +18,18 @@ Cause = Literal["beyond", "architecture", "explicit", "optimisation", "open"]
 
 CAUSES: dict[Cause, str] = {
     "beyond": "passes where its class is proven to fail, by chance at the threshold or by a defect",
-    "architecture": "fails where every model of its class must",
+    "architecture": "fails where every model of its class and size must",
     "explicit": "reaches as far as the explicit model of its class",
-    "optimisation": "fails before the explicit model of its class does, by optimisation",
+    "optimisation": "fails where a model of its class and size is known to pass: by optimisation or its form",
     "open": "undecided",
 }
 
 RULE = (
-    "Fails by optimisation: the whole interval lies below the first strength at which the explicit model of "
-    "the class fails. Undecided: the interval reaches further than that, or no explicit model is known. "
-    "Otherwise the strengths at which the median over the seeds passes and fails are compared."
+    "Fails where an explicit model passes: the whole interval lies below the first strength at which the "
+    "explicit model of the class fails. Undecided: the interval reaches further than that, or at some weaker "
+    "strength no explicit model is known. Otherwise the strengths at which the median over the seeds passes "
+    "and fails are compared. What is proven or constructed is so at the strengths of the study, not between "
+    "them, and for this length of the sequence."
 )
 
 
@@ -49,12 +51,12 @@ def cause(found: ModelBoundary) -> Cause | None:
     theory, kind = found.theory, found.boundary.kind
     if not theory.binds or kind == "undecided":
         return None
-    passed, failed = measured_bracket(found)
-    if theory.certain is not None and passed is not None and passed >= theory.certain:
+    _, failed = measured_bracket(found)
+    if _beyond(found) is not None:
         return "beyond"
     if failed is None or kind == "never_fails":
         return None
-    if theory.certain is not None and failed >= theory.certain:
+    if theory.must_fail(failed):
         return "architecture"
     if not theory.constructs:
         return "open"
@@ -67,10 +69,22 @@ def cause(found: ModelBoundary) -> Cause | None:
 
 def measured_bracket(found: ModelBoundary) -> tuple[int | None, int | None]:
     """The strongest memory before the first failure, and the weakest that fails; medians over seeds."""
+    return bracket(_medians(found), found.threshold)
+
+
+def _medians(found: ModelBoundary) -> dict[int, float]:
+    """The median error over the seeds, by H95."""
     errors: dict[int, list[float]] = {}
     for point in found.points:
         errors.setdefault(int(point.strength), []).append(math.exp(point.log_error))
-    return bracket({h95: median(at) for h95, at in errors.items()}, found.threshold)
+    return {h95: median(at) for h95, at in errors.items()}
+
+
+def _beyond(found: ModelBoundary) -> int | None:
+    """The strongest memory before the first failure at which the model passes and is proven to fail."""
+    passed, _ = measured_bracket(found)
+    tried = (h95 for h95 in _medians(found) if passed is not None and h95 <= passed)
+    return max(filter(found.theory.must_fail, tried), default=None)
 
 
 def measured(found: ModelBoundary) -> str:
@@ -116,13 +130,14 @@ def theory_words(found: ModelBoundary) -> str:
     theory = found.theory
     if not theory.binds:
         return ""
+    first = theory.proven[0][0] if theory.proven else None
     if not theory.constructs:
-        return "open" if theory.certain is None else f"≤ {theory.certain}"
+        return "open" if first is None else f"≤ {first}"
     if theory.possible is None:
         return f"> {found.h95_high}"
-    if theory.certain is None:
+    if first is None:
         return f"≥ {theory.possible}"
-    return str(theory.certain) if theory.certain == theory.possible else f"{theory.possible}–{theory.certain}"
+    return str(first) if first == theory.possible else f"{theory.possible}–{first}"
 
 
 def passes(found: ModelBoundary) -> str:
@@ -228,14 +243,14 @@ def _overlap(found: ModelBoundary, best: ModelBoundary) -> bool:
 def _evidence(found: ModelBoundary, name: Cause) -> str:
     passed, failed = measured_bracket(found)
     does = "fails everywhere" if passed is None else f"passes {passed}, fails {failed}"
-    must = "" if found.certain is None else f"every model from {found.certain} on"
+    must = _proven(found)
     match name:
         case "beyond":
-            return f"passes {passed}; {must}"
+            return f"passes {_beyond(found)}; {must}"
         case "architecture":
             return f"{does}; {must}"
         case "explicit":
-            return f"{does}; the explicit model fails from {found.possible} on" + (must and f", {must}")
+            return f"{does}; {_construction(found)}" + (must and f", {must}")
         case "optimisation" | "open":
             return f"{_crossing(found)}; {_construction(found)}" + (must and f", {must}")
 
@@ -246,10 +261,22 @@ def _crossing(found: ModelBoundary) -> str:
 
 def _construction(found: ModelBoundary) -> str:
     if not found.theory.constructs:
-        return "no explicit model is known"
+        return "an explicit model is not known at every strength"
     if found.possible is None:
         return f"the explicit model passes up to {found.h95_high}"
-    return f"the explicit model fails from {found.possible} on"
+    return f"the explicit model first fails at {found.possible}"
+
+
+def _proven(found: ModelBoundary) -> str:
+    """Where every model fails; empty where that is proven of no strength."""
+    parts = [_stretch(first, last, found) for first, last in found.theory.proven]
+    return f"every model {' and '.join(parts)}" if parts else ""
+
+
+def _stretch(first: int, last: int, found: ModelBoundary) -> str:
+    if first == found.certain:
+        return f"from {first} on"
+    return f"at {first}" if first == last else f"at {first} to {last}"
 
 
 def _untested(found: Sequence[ModelBoundary]) -> Iterator[str]:
@@ -259,6 +286,13 @@ def _untested(found: Sequence[ModelBoundary]) -> Iterator[str]:
     named = "; ".join(f"{low} to {high} ({', '.join(titles)})" for (low, high), titles in ranges.items())
     if ranges:
         yield f"H95 was sought from {named}: nothing is known outside."
+    falling = [one for one in found if one.theory.proven and one.theory.proven[0][0] != one.certain]
+    if falling:
+        named = "; ".join(f"{one.model}, {one.series}: {_proven(one)}" for one in falling)
+        yield (
+            f"Floors need not grow with the memory: failure is proven at some strengths ({named}), and at "
+            f"the others of these series a model of the class may pass, at stronger ones too."
+        )
     strengths = [len({point.strength for point in one.points}) for one in found]
     runs, seeds = [one.num_runs for one in found], {point.seed for one in found for point in one.points}
     if seeds:

@@ -18,13 +18,14 @@ NEAR = 0.1
 """An error at most this share above another is as good."""
 
 NEGLIGIBLE = 1e-4
-"""A difference of this share of the target's power makes none; a floor below it counts as zero."""
+"""A difference of this share of the target's power makes none: a floor below it is as good as none."""
 
-Standing = Literal["below", "floor", "explicit", "above", "open"]
+Standing = Literal["below", "floor", "negligible", "explicit", "above", "open"]
 
 STANDINGS: dict[Standing, str] = {
     "below": "below its floor, a defect",
     "floor": "on its floor",
+    "negligible": f"error below {2 * NEGLIGIBLE:g}, as is its floor",
     "explicit": "as good as the best explicit model",
     "above": "above by optimisation",
     "open": "undecided",
@@ -33,10 +34,13 @@ STANDINGS: dict[Standing, str] = {
 
 RULE = (
     f"On its floor: within {100 * NEAR:g} % of the least error that its class can have at this size, as "
-    f"proven, or within {NEGLIGIBLE:g} of it. As good as the best explicit model: not that low, but as near "
-    "to a model of the class that was constructed, or below it. Above by optimisation: even the interval's "
-    "low end is above what that model reaches: the architecture can do better, by the factor given. "
-    "Undecided: the interval reaches down to that model, or none was constructed."
+    f"proven, or within {NEGLIGIBLE:g} of it. A floor below {NEGLIGIBLE:g} is as good as none: an error "
+    f"within {NEGLIGIBLE:g} of such a floor is only called small. As good as the best explicit model: not "
+    "that low, but as near to a model of the class that was constructed, or below it. Above by "
+    "optimisation: even the interval's low end is above what that model reaches: the architecture can do "
+    "better, by the factor given. Undecided: the interval reaches down to that model, or none was "
+    "constructed. The error is the expected one where that is known exactly, as of linear models, else that "
+    "on the test sequences."
 )
 
 _MOST_NAMED = 3
@@ -73,7 +77,7 @@ def standing(result: Result) -> Standing | None:
         return "below"
     error = result.floor + result.excess
     if _reaches(error, result.floor):
-        return "floor"
+        return "floor" if is_bounded(result) else "negligible"
     if result.floor_attained is None:
         return "open"
     if _reaches(error, result.floor_attained):
@@ -85,6 +89,20 @@ def standing(result: Result) -> Standing | None:
 def is_bounded(result: Result) -> bool:
     """Whether a floor binds that makes a difference."""
     return bool(result.floor_binds) and result.floor is not None and result.floor >= NEGLIGIBLE
+
+
+def compared_error(result: Result) -> float | None:
+    """The error that is held against the floor, and the sum of floor and excess.
+
+    The expected error where it is known exactly, else that on the test sequences.
+
+    Example:
+        >>> compared_error(Result("task", {}, "S4D", "nmse", 1, 0, value=0.5, floor=0.25, excess=0.125))
+        0.375
+    """
+    if result.floor is not None and result.excess is not None:
+        return result.floor + result.excess
+    return result.value if result.nmse_exact is None else result.nmse_exact
 
 
 def any_floor(found: Iterable[Result]) -> bool:
@@ -111,6 +129,13 @@ def overall_standings(found: Sequence[Result]) -> dict[Standing, str]:
         for name, results in stood.items()
         for models in [[result.model for result in results]]
     }
+
+
+def with_negligible_floor(found: Sequence[Result]) -> list[str]:
+    """The models of which every result has a floor, and none a floor that makes a difference."""
+    small = {(result.task, result.model) for result in found if result.floor_binds and not is_bounded(result)}
+    others = {result.model for result in found if (result.task, result.model) not in small}
+    return in_order(model for _, model in small if model not in others)
 
 
 def without_floor(found: Iterable[Result]) -> dict[str, list[str]]:
@@ -190,7 +215,7 @@ def _few(names: Sequence[str], total: int) -> str:
 
 def _times(result: Result) -> str:
     """The error over that of the explicit model."""
-    error, attained = (result.floor or 0.0) + (result.excess or 0.0), result.floor_attained or 0.0
+    error, attained = compared_error(result) or 0.0, result.floor_attained or 0.0
     if error < _LARGEST_FACTOR * attained:
         return f"{format_factor(error / attained)}×"
     return f"over {_LARGEST_FACTOR}×"

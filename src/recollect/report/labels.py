@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 
 
 def distinguishing(tasks: Sequence[str]) -> dict[str, str]:
@@ -33,10 +34,29 @@ def _rank(part: str) -> tuple[int, str]:
 
 
 def _parts(task: str) -> list[str]:
-    """The kind of a task and its options.
+    """The kind of a task and its options, each of them whole.
 
     Example:
-        >>> _parts("impulse(alpha=16), noise=0.1")
-        ['impulse', 'alpha=16', 'noise=0.1']
+        >>> _parts("impulse(alpha=16), mixing=((1.0, 0.5),), noise=0.1")
+        ['impulse', 'alpha=16', 'mixing=((1.0, 0.5),)', 'noise=0.1']
+        >>> _parts("impulse(alpha=3) + airy(alpha=7), channels=2")
+        ['impulse(alpha=3) + airy(alpha=7)', 'channels=2']
     """
-    return [part.strip() for part in re.split(r"[(),]", task) if part.strip()]
+    first, *options = _split(task)
+    kind, bracket, inside = first.partition("(")
+    closes_last = inside.endswith(")") and min(_depths(bracket + inside[:-1])) > 0
+    if kind.isidentifier() and closes_last:
+        return [kind, *_split(inside[:-1]), *options]
+    return [first, *options]
+
+
+def _split(text: str) -> list[str]:
+    """What stands between the commas that are in no bracket."""
+    commas = [i for i, depth in enumerate(_depths(text)) if text[i] == "," and depth <= 0]
+    parts = [text[start + 1 : end].strip() for start, end in pairwise([-1, *commas, len(text)])]
+    return [part for part in parts if part]
+
+
+def _depths(text: str) -> list[int]:
+    """The number of brackets that are open behind each letter."""
+    return list(accumulate((letter in "([{") - (letter in ")]}") for letter in text))

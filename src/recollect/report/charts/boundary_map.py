@@ -160,15 +160,16 @@ def _bands(found: ModelBoundary) -> list[dict[str, Any]]:
     theory, (left, right) = found.theory, _edges(found)
     if not theory.binds:
         return []
-    certain = right if theory.certain is None else _from(theory.certain, found)
+    explicit, unknown, fails = _BANDS
     possible = right if theory.possible is None else _from(theory.possible, found)
-    reached = min(possible, certain) if theory.constructs else left
-    ends = [left, reached, certain, right]
-    return [
-        {"name": name, "start": start, "end": end}
-        for name, start, end in zip(_BANDS, ends, ends[1:], strict=False)
-        if start < end
-    ]
+    reached = possible if theory.constructs else left
+    bands = [(explicit, left, reached)]
+    for first, last in theory.proven:
+        start, end = _from(first, found), right if last == found.h95_high else last
+        bands += [(unknown, reached, start), (fails, start, end)]
+        reached = end
+    bands.append((unknown, reached, right))
+    return [{"name": name, "start": start, "end": end} for name, start, end in bands if start < end]
 
 
 def _from(h95: int, found: ModelBoundary) -> float:

@@ -13,6 +13,12 @@ SMALLEST = 1e-16
 """Errors below are drawn here: float64 does not tell them from one another."""
 
 _GREY = "#59636e"
+_STAR = "M0,-1L.22,-.31L.95,-.31L.36,.12L.59,.81L0,.38L-.59,.81L-.36,.12L-.95,-.31L-.22,-.31Z"
+_SHAPES = (
+    "circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left",
+    _STAR,
+)  # fmt: skip
+"""One for each class that a theorem bounds: with all of them in one chart colours alone are too close."""
 
 
 def floor_by_size(
@@ -34,7 +40,7 @@ def floor_by_size(
     lower = base.mark_line(strokeWidth=1, opacity=0.8).encode(y=alt.Y("shown_lower:Q"))
     attained = base.mark_line(strokeWidth=2).encode(y=y)
     points = base.mark_point(size=50, filled=True, opacity=1).encode(
-        y=y, shape=comparison.shape(LEGEND), tooltip=_tooltip()
+        y=y, shape=_shape(comparison.models), tooltip=_tooltip()
     )
     layers: list[alt.Chart] = [band, lower, attained, points]
     if any(row.get("law") is not None for row in rows):
@@ -97,13 +103,19 @@ def _size_axis(rows: Sequence[Mapping[str, Any]]) -> alt.X:
     )
 
 
+def _shape(models: list[str]) -> alt.Shape:
+    shapes = [_SHAPES[place % len(_SHAPES)] for place in range(len(models))]
+    return alt.Shape("model:N", scale=alt.Scale(domain=models, range=shapes), legend=LEGEND)
+
+
 def _key(rows: Sequence[Mapping[str, Any]], bottom: float, target: float | None) -> list[str]:
     parts = ["Line with points: an explicit model. Band below it: open. Below the band: proven impossible."]
     if any(row.get("law") is not None for row in rows):
         parts.append("Dashed: the asymptotic law, for an infinite horizon.")
     if target is not None:
         parts.append(f"Dotted: the target, {target:g}.")
-    if any(row["attained"] is not None and row["attained"] < bottom for row in rows):
+    drawn = [row[name] for row in rows for name in ("lower", "attained")]
+    if any(value is not None and value < bottom for value in drawn):
         parts.append("Smaller errors are drawn at the lower end.")
     return parts
 

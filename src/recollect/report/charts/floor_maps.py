@@ -10,7 +10,8 @@ from recollect.report.charts.heat_map import Cells, number_text, score_map
 _TOOLTIP = [
     alt.Tooltip("model:N"),
     alt.Tooltip("task:N"),
-    alt.Tooltip("value:Q", format=".3~g", title="NMSE"),
+    alt.Tooltip("error:Q", format=".3~g", title="NMSE"),
+    alt.Tooltip("measured:N", title="NMSE is"),
     alt.Tooltip("floor:Q", format=".3~g", title="floor, proven"),
     alt.Tooltip("floor_attained:Q", format=".3~g", title="explicit model"),
     alt.Tooltip("excess:Q", format=".3~g", title="excess"),

@@ -44,7 +44,7 @@ class Theory:
     certain: int | None
     possible: int | None
     how: str
-    proven: tuple[tuple[int, int], ...] = ()
+    proven: tuple[tuple[int, int], ...]
 
     def must_fail(self, h95: int) -> bool:
         """Whether every model of the class is proven to fail at a strength of the grid."""
@@ -91,7 +91,7 @@ def theory_of(pair: Pair, config: BoundaryConfig, records: Iterable[Record]) -> 
 
 
 def _none(reason: str) -> Theory:
-    return Theory(binds=False, constructs=False, certain=None, possible=None, how=reason)
+    return Theory(binds=False, constructs=False, certain=None, possible=None, how=reason, proven=())
 
 
 def _stretches(h95s: Sequence[int], fails: Sequence[bool]) -> tuple[tuple[int, int], ...]:
