@@ -173,3 +173,35 @@ def test_a_construction_that_does_not_fit_is_refused_and_the_model_left_as_it_wa
     with pytest.raises(ConfigError):
         warm_start(model, fit)
     assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("lag", "length", "num_states"), [(6, 64, 8), (1, 32, 4)])
+def test_what_is_attained_is_no_accident_of_rounding_or_of_the_seed(lag, length, num_states):
+    task = FunctionalTask.parse({"memory": {"family": "impulse", "alpha": lag}, "length": length})
+    config = ModelConfig.parse({"dim": 6, "mixer": "ssm", "options": {"num_states": num_states}})
+    attained = [floor_of(task, config.build(1, 1, seed=seed)).attained for seed in range(3)]
+    assert attained[0] is not None
+    assert attained[0] < 1e-4
+    assert attained == pytest.approx([attained[0]] * 3, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("name", ["ssm real", "lru", "s4d", "linear rnn", "linear tcn"])
+def test_a_model_that_does_not_remember_is_always_attained(name):
+    for alpha in (1, 5, 9):
+        attained = [
+            floor_of(
+                posed(alpha=alpha), ModelConfig.parse({"dim": 6} | AFFINE[name]).build(1, 1, seed=seed)
+            ).attained
+            for seed in range(2)
+        ]
+        assert attained[0] is None or attained[0] <= 1
+        # Channels of a tcn that are not read still round: 1e-24 is the square of that.
+        assert attained == [None, None] or attained[0] == pytest.approx(attained[1], rel=1e-9, abs=1e-24)
+
+
+@pytest.mark.parametrize("parametrisation", ["direct", "exp", "softplus", "stable"])
+def test_every_parametrisation_of_an_ssm_attains_what_predicting_nothing_does(parametrisation):
+    options = {"num_states": 4, "parametrisation": parametrisation}
+    floor = floor_of(posed(alpha=3), built(mixer="ssm", options=options))
+    assert floor.attained is not None
+    assert floor.attained <= 1

@@ -10,6 +10,7 @@ from recollect.core import ConfigError
 from recollect.floors import Problem
 from recollect.floors import variable_projection as vp
 from recollect.floors.recurrence_fit import RecurrenceFit, fit_recurrences
+from recollect.floors.starting_poles import near_register_poles
 from recollect.memory import Airy, ExponentialSum, Impulse, Polynomial
 
 SIZES = [1, 2, 4, 8]
@@ -196,3 +197,49 @@ def test_the_derivative_of_the_projection_is_exact(real):
     for place, step in enumerate(1e-6 * np.eye(pairs.num_states)):
         ahead, behind = (vp.project(target, weights, pairs.moved(x, 2.0)).cost for x in (step, -step))
         assert (ahead - behind) / 2e-6 == pytest.approx(gradient[place], rel=1e-6)
+
+
+def test_real_poles_hold_a_delay_of_fewer_lags_than_states():
+    # No two real poles are far apart here: without poles near 0 nothing better than 0.6 is found.
+    problem = Problem(Impulse(alpha=8).values(32))
+    found = errors(problem, fit_recurrences(problem, [8, 9, 10], poles="real", diagonal=True))
+    assert found[0] > 0.1
+    assert found[1] < 0.05
+    assert found[2] < 0.005
+
+
+def test_conjugate_poles_near_a_register_hold_a_delay():
+    problem = Problem(Impulse(alpha=6).values(64))
+    [fit] = fit_recurrences(problem, [8], diagonal=True)
+    assert len(fit.register) == 0
+    assert problem.nmse(fit.taps(64)) < 1e-12
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("num_states", [1, 2, 5, 8])
+def test_poles_near_a_register_are_distinct_and_none_is_zero(num_states, real):
+    pole = near_register_poles(num_states, 1e-6, real=real)
+    both = np.unique(np.round(np.concatenate([pole, np.conj(pole)]), 12))
+    assert len(both) == num_states
+    assert 0 < abs(both).min() <= abs(both).max() < 1
+    if not real:
+        # Roots of plus or minus 1e-6.
+        np.testing.assert_allclose(abs(both) ** num_states, 1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("lag", [1, 6])
+def test_residues_that_cancel_are_no_better_than_what_is_left_after_rounding(lag):
+    problem = Problem(Impulse(alpha=lag).values(64), "window")
+    [fit] = fit_recurrences(problem, [8], feed_through=True, poles="real", diagonal=True, max_modulus=0.999)
+    error = problem.nmse(fit.taps(64))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        change = torch.randn(len(fit.sum.poles), generator=generator, dtype=torch.float64) * 2**-52
+        moved = ExponentialSum(fit.sum.poles * (1 + change), fit.sum.residues)
+        assert problem.nmse(RecurrenceFit(moved, fit.feed_through).taps(64)) < 10 * error + 1e-6
+
+
+def test_a_larger_size_asked_alone_is_not_worse_than_a_smaller_one():
+    problem = Problem(Airy(alpha=60).values(80))
+    alone = [fit_recurrences(problem, [size], poles="real", diagonal=True)[0] for size in (14, 16, 18)]
+    assert all(later <= before for before, later in pairwise(errors(problem, alone)))

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, final
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from recollect.core import ConfigError
@@ -23,6 +23,7 @@ from recollect.core.shapes import Taps
 from recollect.floors.problem import Problem
 from recollect.floors.starting_poles import (
     hankel_directions,
+    near_register_poles,
     real_starting_poles,
     shift_poles,
     starting_poles,
@@ -36,7 +37,14 @@ PoleKind = Literal["complex", "real"]
 # A growing mode must stay finite over the horizon, its square too.
 _LARGEST_GROWTH = 1e100
 _SAME_MINIMUM = 1e-4
+# Errors below it are rounding.
+_EXACT = 1e-24
 _NUM_FINALISTS = 2
+# What a parameter of a model may be off by, relative to its value.
+_ROUNDING = 4 * np.finfo(float).eps
+# Directions of the residues below a fraction of the largest are left out, one after the other.
+_CUTS = (1e-13, 1e-11, 1e-9, 1e-7, 1e-5)
+_NEARNESS_TO_REGISTER = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10)
 # Below this error the taps are of low rank, and the search from their Hankel matrix has no need of more.
 _LOW_RANK = 1e-3
 
@@ -146,12 +154,19 @@ def fit_recurrences(
     found: dict[int, RecurrenceFit] = {}
     best = RecurrenceFit(_no_sum(), float(problem.rho[0]) if feed_through else 0.0)
     smaller = best
-    for size in sorted(set(sizes)):
-        smaller = search.best([smaller, *search.exponentials(size, smaller.sum)])
+    for size in sorted({*sizes, *_steps_below(min(sizes, default=1))}):
+        smaller = search.best(smaller, search.exponentials(size, smaller, asked=size in sizes))
         registers = [] if diagonal else [search.register(size)]
-        best = search.best([best, smaller, *registers])
+        best = search.best(best, [smaller, *registers])
         found[size] = best
     return [found[size] for size in sizes]
+
+
+def _steps_below(size: int) -> list[int]:
+    """Sizes on the way to one, the same for all: the search at each begins from the fit before it too."""
+    first = (1, 2, 4, 8, 12)
+    quarters = [quarter << doublings for doublings in range(2, size.bit_length()) for quarter in (4, 5, 6, 7)]
+    return [step for step in (*first, *quarters) if step < size]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,21 +203,42 @@ class _Search:
         taps = self.problem.rho[self.start : self.start + size]
         return RecurrenceFit(_no_sum(), d, taps, self.start)
 
-    def best(self, fits: list[RecurrenceFit]) -> RecurrenceFit:
-        """The one of least error: of the taps that it has in float64, so a bad condition shows."""
-        return min(fits, key=lambda fit: self.problem.nmse(fit.taps(self.problem.length)))
+    def best(self, smaller: RecurrenceFit, fits: list[RecurrenceFit]) -> RecurrenceFit:
+        """The one of least error in a model whose parameters are rounded: a bad condition shows.
 
-    def exponentials(self, size: int, smaller: ExponentialSum) -> list[RecurrenceFit]:
-        """The finalists among the local minima; none where the taps are too few to tell poles apart."""
+        Nothing counts whose own taps are worse than those of the smaller fit.
+        """
+        most = self._error(smaller)
+        return min([smaller, *(fit for fit in fits if self._error(fit) <= most)], key=self._rounded_error)
+
+    def _error(self, fit: RecurrenceFit) -> float:
+        return self.problem.nmse(fit.taps(self.problem.length))
+
+    def _rounded_error(self, fit: RecurrenceFit) -> float:
+        """Rounded poles and residues move a tap by a part of what cancels in it."""
+        length, residues = self.problem.length, fit.sum.residues.abs()
+        magnitudes = residues @ powers(fit.sum.poles, length).abs() * torch.arange(1, length + 1)
+        moved = (self.problem.weights * magnitudes.square()).sum() / self.problem.energy
+        return (self._error(fit) ** 0.5 + _ROUNDING * float(moved) ** 0.5) ** 2
+
+    def exponentials(self, size: int, smaller: RecurrenceFit, *, asked: bool) -> list[RecurrenceFit]:
+        """The finalists among the local minima, and what comes near a shift register.
+
+        None where the taps are too few to tell poles apart, or the smaller fit is exact.
+        """
         size = min(size, len(self.rho) // 2)
-        if size <= smaller.num_states or not self.rho.any():
+        if size <= smaller.num_states or self._rounded_error(smaller) < _EXACT:
             return []
         effort = _Effort.at(len(self.rho), size)
-        starts = self._starts(size, smaller.poles.numpy())
+        if not asked:  # a size on the way to another
+            effort = effort._replace(max_exchanges=0)
+        starts = self._starts(size, smaller.sum.poles.numpy())
         scouts = _distinct([self._refined(start, effort.scouting_steps) for start in starts])
         finalists = [self._refined(pairs, effort.max_steps) for pairs, _ in scouts[:_NUM_FINALISTS]]
         finalists.append(self._exchanged(_distinct(finalists)[0], effort))
-        return [self._with_residues(pairs.poles()) for pairs, _ in finalists]
+        near = (near_register_poles(size, nearness, real=self.real) for nearness in _NEARNESS_TO_REGISTER)
+        sets = [*(pairs.poles() for pairs, _ in finalists), *near]
+        return [fit for poles in sets for fit in self._with_residues(poles)]
 
     def _starts(self, size: int, smaller: ArrayOfPoles) -> list[PolePairs]:
         """Fresh ones, and the smaller fit with poles of what it leaves."""
@@ -245,20 +281,32 @@ class _Search:
         limit = self.largest_modulus
         return refine(self._target, self.root_weights, start, largest_modulus=limit, max_steps=max_steps)
 
-    def _with_residues(self, poles: ArrayOfPoles) -> RecurrenceFit:
-        """Weighted least squares in real numbers, columns scaled to length 1."""
+    def _with_residues(self, poles: ArrayOfPoles) -> list[RecurrenceFit]:
+        """Weighted least squares in real numbers, with all directions of the residues and with fewer.
+
+        Where poles nearly coincide the last directions win little, and their residues cancel.
+        """
         taps = powers(torch.from_numpy(poles), self.problem.length).numpy()
         rows = taps[:, self.start :] * self.root_weights
         oscillates = np.imag(poles) != 0
         columns = np.concatenate([np.real(rows), -np.imag(rows[oscillates])])
         scale = np.linalg.norm(columns, axis=1)
         scale[scale == 0] = 1
-        target = self.problem.rho[self.start :].numpy() * self.root_weights
-        solution = np.linalg.lstsq((columns / scale[:, None]).T, target, rcond=None)[0] / scale
+        left, singular, right = np.linalg.svd((columns / scale[:, None]).T, full_matrices=False)
+        inside = left.T @ (self.problem.rho[self.start :].numpy() * self.root_weights)
+        cuts = (len(inside) * np.finfo(float).eps, *_CUTS)
+        ranks = sorted({int((singular > cut * singular[0]).sum()) for cut in cuts})
+        solutions = (right[:rank].T @ (inside[:rank] / singular[:rank]) / scale for rank in ranks)
+        return [self._fit(poles, oscillates, solution) for solution in solutions]
+
+    def _fit(
+        self, poles: ArrayOfPoles, oscillates: Bool[np.ndarray, " _"], solution: Float64[np.ndarray, " _"]
+    ) -> RecurrenceFit:
+        """Of the real parts of all residues, then the imaginary parts of those that have one."""
         residues = solution[: len(poles)].astype(complex)
         residues[oscillates] += 1j * solution[len(poles) :]
         total = ExponentialSum(torch.from_numpy(poles), torch.from_numpy(residues))
-        d = float(self.problem.rho[0]) - residues.real.sum() if self.start else 0.0
+        d = float(self.problem.rho[0]) - np.real(residues).sum() if self.start else 0.0
         return RecurrenceFit(total, float(d))
 
     @property

@@ -43,7 +43,24 @@ def real_starting_poles(target: Taps, num_states: int) -> list[ArrayOfPoles]:
     horizon = _horizon(target)
     wide = _geometric(0.5 / len(target), 2.0, num_states)
     alternating = wide * (-1) ** np.arange(num_states)
-    return [wide, _geometric(0.3 / horizon, 30 / horizon, num_states), alternating, -wide]
+    small = near_register_poles(num_states, 1e-4, real=True)
+    return [wide, _geometric(0.3 / horizon, 30 / horizon, num_states), alternating, -wide, small]
+
+
+def near_register_poles(num_states: int, nearness: float, *, real: bool) -> ArrayOfPoles:
+    r"""Distinct poles whose recurrence holds as many first taps as it has states, and little after them.
+
+    A shift register has all its poles at 0, where no residues are left; near it they grow as the poles
+    shrink. Conjugate poles are roots of $\lambda^m = \pm \text{nearness}$: taps m lags apart have this
+    ratio. Real ones are the zeros of a Chebyshev polynomial, the furthest apart in their interval: none of
+    them is 0, which beside a feed-through would be no state.
+    """
+    decay = -np.log(nearness) / num_states
+    if not real:
+        turns = np.arange(num_states // 2) + (1.0 if num_states % 2 else 0.5)
+        return _on_circle(2 * np.pi / num_states * turns, decay, num_states)
+    places = (np.arange(num_states) + 0.5) / (num_states + num_states % 2)
+    return (min(2 * np.exp(-decay), 0.9) * np.cos(np.pi * places)).astype(complex)
 
 
 def hankel_directions(target: Taps, count: int, *, balanced: bool) -> Float64[ndarray, "rows directions"]:
