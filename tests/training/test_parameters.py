@@ -4,6 +4,7 @@ from torch import nn
 from torch.func import functional_call
 
 from recollect.core import ConfigError
+from recollect.models import ModelConfig
 from recollect.training import ParameterLayout
 
 
@@ -41,6 +42,34 @@ def test_the_gradient_of_the_flat_vector_is_that_of_the_parameters():
     model(x).backward()
     expected = [model.matrix.grad.flatten(), torch.view_as_real(model.poles.grad).flatten()]
     torch.testing.assert_close(flat.grad, torch.cat(expected))
+
+
+def test_complex_numbers_may_begin_at_any_place_of_the_flat_vector():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Parameter(torch.randn(3, dtype=torch.float64))
+            self.poles = nn.Parameter(torch.randn(2, dtype=torch.complex128))
+
+        def forward(self):
+            return self.first.sum() + (self.poles**2).abs().sum()
+
+    odd = Odd()
+    layout = ParameterLayout.of(odd)
+    flat = layout.flatten(odd, torch.float64)
+    assert torch.equal(layout.unflatten(flat)["poles"], odd.poles)
+    assert functional_call(odd, layout.unflatten(flat), ()) == odd()
+    for fields in (
+        {"mixer": "s4d", "options": {"num_states": 2}, "dim": 1},
+        {"mixer": "lru", "options": {"num_states": 3}, "dim": 2, "encoder": True},
+        {"mixer": "ssm", "options": {"num_states": 3, "states": "complex"}, "dim": 1, "bias": False},
+    ):
+        model = ModelConfig.parse(fields).build(1, 1, seed=0).double()
+        layout = ParameterLayout.of(model)
+        named = layout.unflatten(layout.flatten(model, torch.float64))
+        x = torch.randn(2, 5, 1, dtype=torch.float64)
+        assert torch.equal(functional_call(model, named, (x,)), model(x))
+        assert functional_call(model, named, (x,)).isfinite().all()
 
 
 def test_loading_writes_the_values_into_the_model():

@@ -200,12 +200,12 @@ def _candidates(task: FunctionalTask, model: SequenceModel) -> Iterator[Fit]:
 
 
 def _simplest(task: FunctionalTask, model: SequenceModel) -> Fit:
-    """The present input alone: no state is read."""
+    """The present input alone: no state is read. An RNN, whose states are its outputs, reads one."""
     present = float(task.taps()[0])
     if isinstance(model.mixers[0], TCN):
         return FilterFit(torch.tensor([present], dtype=torch.float64))
-    none = torch.empty(0, dtype=torch.complex128)
-    return RecurrenceFit(ExponentialSum(none, none), present)
+    states = torch.ones(1 if isinstance(model.mixers[0], RNN) else 0, dtype=torch.complex128)
+    return RecurrenceFit(ExponentialSum(states / 2, states), present)
 
 
 def _poles_of(model: SequenceModel, most: int) -> list[tuple[PoleKind, tuple[int, ...]]]:

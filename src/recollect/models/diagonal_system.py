@@ -101,4 +101,5 @@ def ring_moduli(count: int, smallest: float, largest: float) -> Float[Tensor, " 
 
 def _joined(parts: Float[Tensor, "*shape parts"]) -> Inexact[Tensor, "*shape"]:
     """Real and imaginary part as one complex number; a lone part as it is."""
-    return torch.view_as_complex(parts.contiguous()) if parts.shape[-1] == 2 else parts.squeeze(-1)
+    # Not a view as complex: parameters are parts of one flat vector, at any offset.
+    return torch.complex(*parts.unbind(-1)) if parts.shape[-1] == 2 else parts.squeeze(-1)

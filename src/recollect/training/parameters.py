@@ -45,11 +45,12 @@ class ParameterLayout:
         )
 
     def unflatten(self, flat: Flat) -> dict[str, Tensor]:
-        """Views of `flat` under the parameters' names, differentiable in `flat`."""
+        """The parts of `flat` under the parameters' names, differentiable in `flat`."""
         # One split has one concatenation as its backward; slices would each write a full-size zero.
         parts = flat.split([self._size(i) for i in range(len(self.names))])
         return {
-            name: torch.view_as_complex(part.view(*shape, 2)) if is_complex else part.view(shape)
+            # Not a view as complex, which starts at even offsets only.
+            name: torch.complex(*part.view(*shape, 2).unbind(-1)) if is_complex else part.view(shape)
             for name, part, shape, is_complex in zip(
                 self.names, parts, self.shapes, self.is_complex, strict=True
             )
