@@ -32,8 +32,6 @@ from recollect.memory import ExponentialSum
 from recollect.models import RNN, SSM, TCN, Attention, SequenceModel
 from recollect.tasks import FunctionalTask
 
-_INDEPENDENT = ("gaussian", "uniform", "signs")
-
 _STABLE = 1 - 1e-9
 """Largest modulus of a pole of a construction: most parametrisations reach no other."""
 
@@ -261,7 +259,7 @@ def _why_not(task: FunctionalTask) -> str | None:
     """What in the task itself leaves no theorem."""
     if task.output != "identity":
         return f"the target is a nonlinear function ({task.output}) of the filtered input"
-    if task.input.law not in _INDEPENDENT:
+    if not task.input.is_independent:
         return f"the input ({task.input.label}) is not white: errors at its lags do not add up"
     if task.length > LONGEST:
         return f"not computed for sequences longer than {LONGEST}"

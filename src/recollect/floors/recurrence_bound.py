@@ -47,7 +47,7 @@ _SEARCHED_ENTRIES = 2**17
 _SEARCHED_FROM = 1e-13
 """... where the bound is at least so much of the energy, ..."""
 
-_SEARCHED_SIZES = 5
+_SEARCHED_SIZES = 12
 """... and for so many sizes, spread evenly in the logarithm; weights found for one size serve the others."""
 
 

@@ -22,9 +22,6 @@ from recollect.models import SequenceModel
 from recollect.models.linear_response import LinearResponse, Response
 from recollect.tasks import FunctionalTask, Task
 
-WHITE_LAWS = ("gaussian", "uniform", "signs")
-"""Input laws whose values are uncorrelated, with mean zero and unit variance at every position."""
-
 
 def linear_response(model: nn.Module, length: int) -> Response:
     """Kernel and bias of an affine model over `length` positions, differentiable in its parameters.
@@ -161,9 +158,9 @@ def _white_linear(task: Task) -> FunctionalTask:
         raise ConfigError(
             f"an exact loss needs a functional task, got {task.label}: train with loss: sampled."
         )
-    if task.input.law not in WHITE_LAWS:
+    if not task.input.is_independent:
         raise ConfigError(
-            f"an exact loss needs white input ({', '.join(WHITE_LAWS)}), got {task.input.label}: change "
+            f"an exact loss needs white input (gaussian, uniform, signs), got {task.input.label}: change "
             "`input`, or train with loss: sampled."
         )
     if task.output != "identity":

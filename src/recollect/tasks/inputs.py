@@ -1,4 +1,7 @@
-"""Laws of the input sequence: zero mean and unit variance at every position, exactly unless recorded."""
+"""Laws of the input sequence: zero mean and unit variance at every position, exactly unless recorded.
+
+`is_independent` laws draw each value by itself: only there do the errors at single lags add up.
+"""
 
 import hashlib
 from functools import cached_property
@@ -25,6 +28,7 @@ class Gaussian(Config):
 
     law: Literal["gaussian"] = "gaussian"
     label: ClassVar[str] = "gaussian"
+    is_independent: ClassVar[bool] = True
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         return normal(seed, indices, length * channels).unflatten(1, (length, channels))
@@ -35,6 +39,7 @@ class Uniform(Config):
 
     law: Literal["uniform"] = "uniform"
     label: ClassVar[str] = "uniform"
+    is_independent: ClassVar[bool] = True
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         values = uniform(seed, indices, length * channels).unflatten(1, (length, channels))
@@ -46,6 +51,7 @@ class Signs(Config):
 
     law: Literal["signs"] = "signs"
     label: ClassVar[str] = "signs"
+    is_independent: ClassVar[bool] = True
 
     def draw(self, seed: int, split: Split, indices: Indices, length: int, channels: int) -> Draws:
         return signs(seed, indices, length * channels).unflatten(1, (length, channels))
@@ -55,6 +61,7 @@ class AutoRegressive(Config):
     r"""AR(1): `x_t = a x_{t-1} + sqrt(1 - a^2) e_t`, stationary from the first position on."""
 
     law: Literal["ar1"] = "ar1"
+    is_independent: ClassVar[bool] = False
     coefficient: float = Field(gt=-1, lt=1)
 
     @property
@@ -81,6 +88,7 @@ class Recorded(Config):
     """
 
     law: Literal["recorded"] = "recorded"
+    is_independent: ClassVar[bool] = False
     path: Path
     content: str = ""
 
