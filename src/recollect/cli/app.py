@@ -36,6 +36,30 @@ AsJson = Annotated[
     typer.Option("--json", help="One JSON document on standard output, progress on standard error."),
 ]
 
+Family = Annotated[
+    str,
+    typer.Argument(
+        help="A memory function (`recollect list memory`), or a mapping such as "
+        "`'{family: sine, frequency: 0.3}'`."
+    ),
+]
+ModelClasses = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A class of models: ssm (or linear_rnn: any matrix), lru (or s4d: diagonal), real_ssm, "
+        "tcn (or fir, gated_conv), linear_tcn, alibi, learned_alibi, relative_bias, no_positions; other "
+        "mixers answer why they have no floor. Repeatable; ssm by default."
+    ),
+]
+Sizes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZES",
+        help="4, or 1,2,4, or 1:32. Powers of two by default. With --target: the largest one is the "
+        "largest that is tried.",
+    ),
+]
+
 
 class Category(StrEnum):
     """What can be listed."""
@@ -172,13 +196,7 @@ def show(
 
 @app.command()
 def floor(
-    family: Annotated[
-        str,
-        typer.Argument(
-            help="A memory function (`recollect list memory`), or a mapping such as "
-            "`'{family: sine, frequency: 0.3}'`."
-        ),
-    ],
+    family: Family,
     alpha: Annotated[float | None, typer.Option(help="Strength of the memory.")] = None,
     h95: Annotated[
         int | None, typer.Option(help="Instead of alpha: lags that hold 95 % of the energy.")
@@ -190,22 +208,8 @@ def floor(
         ),
     ] = None,
     horizon: Annotated[int, typer.Option(min=1, help="Number of lags, and of positions.")] = 256,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A class of models: ssm (or linear_rnn: any matrix), lru (or s4d: diagonal), real_ssm, "
-            "tcn (or fir, gated_conv), linear_tcn, alibi, learned_alibi, relative_bias, no_positions; other "
-            "mixers answer why they have no floor. Repeatable; ssm by default."
-        ),
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZES",
-            help="4, or 1,2,4, or 1:32. Powers of two by default. With --target: the largest one is the "
-            "largest that is tried.",
-        ),
-    ] = None,
+    model: ModelClasses = None,
+    size: Sizes = None,
     weighting: Annotated[
         Weighting, typer.Option(help="Error at the last position, or mean over all positions of a window.")
     ] = Weighting.uniform,

@@ -62,7 +62,9 @@ class DiagonalSystem(nn.Module):
 
     def kernel(self, length: int, poles: Inexact[Tensor, " N"], gain: Gain = None) -> Kernel:
         """`Re(C^* diag(lambda^s) B)`, and `d` at lag 0; O(T D^2 N)."""
-        input_matrix, output_matrix = _joined(self._input_parts(gain)), _joined(self.output_parts)
+        # Copies: parameters are parts of one flat vector, and views as complex begin at even places only.
+        parts = self._input_parts(gain).clone(), self.output_parts.clone()
+        input_matrix, output_matrix = map(_joined, parts)
         taps = (output_matrix.conj() * powers(poles, length)[:, None, :]) @ input_matrix
         first = torch.diag(self.feedthrough)[None]
         return taps.real + nn.functional.pad(first, (0, 0, 0, 0, 0, length - 1))
@@ -101,5 +103,4 @@ def ring_moduli(count: int, smallest: float, largest: float) -> Float[Tensor, " 
 
 def _joined(parts: Float[Tensor, "*shape parts"]) -> Inexact[Tensor, "*shape"]:
     """Real and imaginary part as one complex number; a lone part as it is."""
-    # Not a view as complex: parameters are parts of one flat vector, at any offset.
-    return torch.complex(*parts.unbind(-1)) if parts.shape[-1] == 2 else parts.squeeze(-1)
+    return torch.view_as_complex(parts.contiguous()) if parts.shape[-1] == 2 else parts.squeeze(-1)

@@ -108,8 +108,8 @@ class S4D(nn.Module):
         """Poles, and the factors `2 C B`: the state holds the input unscaled."""
         a = torch.complex(-decay_rate(self.decay, self.parametrisation), self.frequency)
         z = a * self.log_dt.exp()
-        # Not a view as complex: parameters are parts of one flat vector, at any offset.
-        output = 2 * torch.complex(*self.output_parts.unbind(-1))
+        # A copy: parameters are parts of one flat vector, and views as complex begin at even places only.
+        output = 2 * torch.view_as_complex(self.output_parts.clone())
         if self.discretisation == "zoh":
             return z.exp(), output * torch.expm1(z) / a
         return (1 + z / 2) / (1 - z / 2), output * self.log_dt.exp() / (1 - z / 2)

@@ -49,8 +49,8 @@ class ParameterLayout:
         # One split has one concatenation as its backward; slices would each write a full-size zero.
         parts = flat.split([self._size(i) for i in range(len(self.names))])
         return {
-            # Not a view as complex, which starts at even offsets only.
-            name: torch.complex(*part.view(*shape, 2).unbind(-1)) if is_complex else part.view(shape)
+            # Views as complex begin at even places only.
+            name: torch.view_as_complex(part.view(*shape, 2).clone()) if is_complex else part.view(shape)
             for name, part, shape, is_complex in zip(
                 self.names, parts, self.shapes, self.is_complex, strict=True
             )
