@@ -88,6 +88,13 @@ def test_a_diagonal_model_gets_a_construction_that_is_no_shift_register():
     assert Problem(task.taps(), "window").nmse(fit.taps(LENGTH)) < 0.9
 
 
+@pytest.mark.parametrize("alpha", range(1, 8))
+def test_a_model_of_four_complex_states_is_known_to_hold_every_short_delay(alpha):
+    task = posed(alpha=alpha, length=64)
+    options = {"num_states": 4, "states": "complex"}
+    assert floor_of(task, built(task, mixer="ssm", options=options)).attained < 1e-3
+
+
 def test_a_memory_of_fewer_states_than_the_model_has_is_attained_without_error():
     task = posed("exponential", 0.3)
     floor = floor_of(task, built(task, **AFFINE["ssm complex"]))

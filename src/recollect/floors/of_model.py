@@ -218,8 +218,10 @@ def _poles_of(model: SequenceModel, most: int) -> list[tuple[PoleKind, tuple[int
     if isinstance(mixer, SSM) and mixer.phase is None:
         # Not every parametrisation reaches the negative poles of the best fit.
         return [("real", tuple(sorted({most, max(1, most - 1), max(1, most // 2)})))]
+    # Two real poles in place of a pair are one pole too many: fits of fewer states may have no such.
     half = max(1, most // 2)
-    return [("complex", (most, half)), ("real", (half,))]
+    sizes = {size for size in (most, most - 1, most - 2, half) if size >= 1}
+    return [("complex", tuple(sorted(sizes))), ("real", (half,))]
 
 
 @lru_cache(maxsize=256)
