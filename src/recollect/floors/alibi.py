@@ -20,8 +20,8 @@ from jaxtyping import Float64
 from scipy.optimize import minimize
 from torch import Tensor
 
-from recollect.core.shapes import Taps
 from recollect.floors.content_free import (
+    GainedHeads,
     Heads,
     Projection,
     heads_bound,
@@ -30,8 +30,7 @@ from recollect.floors.content_free import (
     sign_bound,
     softmax_heads,
 )
-from recollect.floors.finite_memory import check_sizes
-from recollect.floors.floor import Floor
+from recollect.floors.floor import Floor, check_sizes
 from recollect.floors.problem import Problem
 from recollect.floors.recurrence_bound import recurrence_bounds
 from recollect.models.positions import alibi_slopes
@@ -45,7 +44,7 @@ _STEPS = 200
 
 @final
 @dataclass(frozen=True, eq=False)
-class HeadsFit:
+class HeadsFit(GainedHeads):
     """One layer of heads whose weights fall exponentially with age.
 
     Attributes:
@@ -59,18 +58,6 @@ class HeadsFit:
     gains: Float64[Tensor, " H"]
     feed_through: float = 0.0
     sink: bool = False
-
-    def responses(self, length: int) -> Float64[Tensor, "T T"]:
-        """Response at position t to lag s."""
-        return self._heads(length).responses(self._all_gains)
-
-    def taps(self, length: int) -> Taps:
-        """The last row of `responses`."""
-        return self._heads(length).taps(self._all_gains)
-
-    @property
-    def _all_gains(self) -> Float64[Tensor, " columns"]:
-        return torch.cat([self.gains, self.gains.new_tensor([self.feed_through])])
 
     def _heads(self, length: int) -> Heads:
         return exponential_heads(self.slopes, length, sink=self.sink, feed_through=True)

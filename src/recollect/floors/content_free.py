@@ -16,12 +16,14 @@ pairs (t, s). A column of it is a shape over the lags divided, position by posit
 both are kept, the T x T matrices of responses never formed.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from recollect.core.shapes import Taps
 from recollect.floors.problem import Problem
 
 _EPS = torch.finfo(torch.float64).eps
@@ -46,6 +48,29 @@ class Heads:
     def taps(self, gains: Float64[Tensor, " H"]) -> Float64[Tensor, " T"]:
         """The last row of `responses`; O(H T)."""
         return (gains / self.sums[:, -1]) @ self.shapes
+
+
+class GainedHeads(ABC):
+    """What fits of content-free heads share: a gain for each head, and one for the present input."""
+
+    gains: Float64[Tensor, " H"]
+    feed_through: float
+
+    @abstractmethod
+    def _heads(self, length: int) -> Heads:
+        """The heads at `length` positions, the feed-through among them."""
+
+    def responses(self, length: int) -> Float64[Tensor, "T T"]:
+        """Response at position t to lag s."""
+        return self._heads(length).responses(self._all_gains)
+
+    def taps(self, length: int) -> Taps:
+        """The last row of `responses`."""
+        return self._heads(length).taps(self._all_gains)
+
+    @property
+    def _all_gains(self) -> Float64[Tensor, " columns"]:
+        return torch.cat([self.gains, self.gains.new_tensor([self.feed_through])])
 
 
 @dataclass(frozen=True, eq=False)

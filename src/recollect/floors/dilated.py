@@ -25,8 +25,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from recollect.core import ConfigError
-from recollect.floors.finite_memory import check_sizes, tail_errors
-from recollect.floors.floor import Floor
+from recollect.floors.finite_memory import tail_errors
+from recollect.floors.floor import Floor, check_sizes
 from recollect.floors.problem import Problem
 from recollect.floors.tensor_train_fit import fit_dilated
 

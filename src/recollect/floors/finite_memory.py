@@ -18,9 +18,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from recollect.core import ConfigError
 from recollect.core.shapes import Taps
-from recollect.floors.floor import Floor
+from recollect.floors.floor import Floor, check_sizes
 from recollect.floors.problem import Problem
 
 
@@ -74,9 +73,3 @@ def tail_errors(problem: Problem) -> Float64[Tensor, " lags"]:
     """NMSE that all lags from s on contribute when they are missed, for s = 0..T."""
     energies = problem.weights * problem.rho.square()
     return torch.nn.functional.pad(energies.flip(0).cumsum(0).flip(0), (0, 1)) / problem.energy
-
-
-def check_sizes(sizes: Sequence[int], unit: str) -> None:
-    """Refuse sizes below 1."""
-    if any(size < 1 for size in sizes):
-        raise ConfigError(f"a size counts {unit}: expected 1 or more, got {min(sizes)}.")

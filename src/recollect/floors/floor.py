@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from recollect.core import ConfigError
 from recollect.core.shapes import Taps
 from recollect.floors.problem import Problem
 
@@ -54,3 +55,9 @@ class ModelClass(Protocol):
             ConfigError: a size below 1.
         """
         ...
+
+
+def check_sizes(sizes: Sequence[int], unit: str) -> None:
+    """Refuse sizes below 1."""
+    if any(size < 1 for size in sizes):
+        raise ConfigError(f"a size counts {unit}: expected 1 or more, got {min(sizes)}.")

@@ -22,8 +22,7 @@ import torch
 
 from recollect.floors.alibi import HeadsFit, exponential_heads
 from recollect.floors.content_free import position_weights, project
-from recollect.floors.finite_memory import check_sizes
-from recollect.floors.floor import Floor
+from recollect.floors.floor import Floor, check_sizes
 from recollect.floors.problem import Problem
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from recollect.core.shapes import Taps
 from recollect.floors.content_free import (
+    GainedHeads,
     Heads,
     Projection,
     heads_bound,
@@ -27,8 +28,7 @@ from recollect.floors.content_free import (
     sign_bound,
     softmax_heads,
 )
-from recollect.floors.finite_memory import check_sizes
-from recollect.floors.floor import Floor
+from recollect.floors.floor import Floor, check_sizes
 from recollect.floors.problem import Problem
 
 LARGEST = 4
@@ -42,7 +42,7 @@ _STEPS = 100
 
 @final
 @dataclass(frozen=True, eq=False)
-class BiasFit:
+class BiasFit(GainedHeads):
     """One layer of heads with a bias for each lag.
 
     Attributes:
@@ -56,18 +56,6 @@ class BiasFit:
     gains: Float64[Tensor, " H"]
     feed_through: float = 0.0
     sink: bool = False
-
-    def responses(self, length: int) -> Float64[Tensor, "T T"]:
-        """Response at position t to lag s, up to the horizon."""
-        return self._heads(length).responses(self._all_gains)
-
-    def taps(self, length: int) -> Taps:
-        """The last row of `responses`."""
-        return self._heads(length).taps(self._all_gains)
-
-    @property
-    def _all_gains(self) -> Float64[Tensor, " columns"]:
-        return torch.cat([self.gains, self.gains.new_tensor([self.feed_through])])
 
     def _heads(self, length: int) -> Heads:
         horizon = self.biases.shape[1]
