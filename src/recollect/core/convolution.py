@@ -10,9 +10,11 @@ from torch import Tensor
 
 
 def causal_convolution(
-    x: Inexact[Tensor, "B T D"], taps: Inexact[Tensor, "T channels"]
+    x: Inexact[Tensor, "B T D"], taps: Inexact[Tensor, "lags channels"]
 ) -> Inexact[Tensor, "B T D"]:
     """Each channel with its own taps, or all with the same; both real or both complex. O(B D T log T) work.
+
+    Taps at lags beyond the sequence meet no input.
 
     Example:
         >>> causal_convolution(torch.ones(1, 3, 1), torch.tensor([[1.0], [2.0], [4.0]])).flatten()
@@ -20,7 +22,7 @@ def causal_convolution(
     """
     length = x.shape[1]
     # Zeros up to 2T-1 keep the circular convolution from wrapping; time last is the transform's fast axis.
-    signal, filters = x.transpose(1, 2), taps.T
+    signal, filters = x.transpose(1, 2), taps[:length].T
     if x.is_complex():
         size = next_fast_len(2 * length - 1)
         product = torch.fft.fft(signal, size) * torch.fft.fft(filters, size)
