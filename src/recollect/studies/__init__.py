@@ -11,6 +11,7 @@ from recollect.studies.record import Record
 from recollect.studies.run import RESULTS_VERSION, Run
 from recollect.studies.store import DEFAULT_URL, Store
 from recollect.studies.study import Study, load_study
+from recollect.studies.trained import trained_model
 
 __all__ = [
     "DEFAULT_URL",
@@ -36,4 +37,5 @@ __all__ = [
     "load_study",
     "plan",
     "run_study",
+    "trained_model",
 ]

@@ -15,11 +15,12 @@ from recollect.probing import MEASURES, population_nmse
 from recollect.regression import RegressionLayer
 from recollect.studies.environment import environment, peak_memory_bytes
 from recollect.studies.excess import excess, floor_metrics, start_from_construction
+from recollect.studies.fit import data_seed, drawn_model, fit
 from recollect.studies.record import Record, Status
 from recollect.studies.run import Run, source_of
 from recollect.tasks import Task, UntrainedTask
 from recollect.tasks.labels import label_kind
-from recollect.training import SOLVED_BELOW, Metrics, Series, Trained, assess, train
+from recollect.training import SOLVED_BELOW, Metrics, Series, Trained, assess
 from recollect.training.trainer import Progress
 
 HALF = 0.5
@@ -69,16 +70,11 @@ def make_record(
 
 def _train_and_assess(run: Run, task: Task, on_progress: Progress) -> tuple[Status, Metrics, Series]:
     assert run.training is not None
-    config, seed = run.training, derive_seed(run.seed, "data")
-    model = run.model.build(
-        task.input_size, task.output_size, derive_seed(run.seed, "model"), is_tokens=task.is_tokens
-    )
+    model = drawn_model(run, task)
     _check_source(run)
     # Before training: should a floor raise, nothing is lost.
     before = floor_metrics(task, model) | _start(run, task, model)
-    # A user's module may draw (dropout) while it trains: those draws belong to the run's seed too.
-    with seeded_initialisation(derive_seed(run.seed, "training")):
-        trained = train(model, task, config, seed, on_progress)
+    trained = fit(run, task, model, on_progress)
     solved, halved = trained.curve.reached(SOLVED_BELOW), trained.curve.reached(HALF)
     metrics: Metrics = {
         **before,
@@ -98,7 +94,7 @@ def _train_and_assess(run: Run, task: Task, on_progress: Progress) -> tuple[Stat
     if trained.validation_error is None:
         return trained.status, metrics, series
     try:
-        measured, measured_series = assess(model, task, config, seed)
+        measured, measured_series = assess(model, task, run.training, data_seed(run))
     except NumericalError:
         return "diverged", metrics, series
     metrics |= measured
@@ -119,7 +115,7 @@ def _measure(run: Run, task: UntrainedTask, on_progress: Progress) -> tuple[Stat
     layer = untrained_layer(run, task)
     _check_source(run)
     with torch.no_grad():
-        metrics, series = MEASURES[label_kind(task)](layer, task, derive_seed(run.seed, "data"), on_progress)
+        metrics, series = MEASURES[label_kind(task)](layer, task, data_seed(run), on_progress)
     return "done", metrics, series
 
 

@@ -1,6 +1,7 @@
 """The trainer: pure steps, evaluation with standard errors, the audit of what was learned."""
 
 from recollect.training.assessment import Metrics, Series, assess
+from recollect.training.checkpoint import ModelFacts, load_model, save_model
 from recollect.training.config import TrainingConfig
 from recollect.training.convergence import has_plateaued, still_improving
 from recollect.training.evaluation import (
@@ -22,6 +23,7 @@ __all__ = [
     "SOLVED_BELOW",
     "Curve",
     "Metrics",
+    "ModelFacts",
     "NormalisedError",
     "Objective",
     "OptimizerState",
@@ -40,11 +42,13 @@ __all__ = [
     "has_plateaued",
     "initial_training_state",
     "learning_rate_at",
+    "load_model",
     "loss_function",
     "normalised_error",
     "population_objective",
     "predict_split",
     "resolve_device",
+    "save_model",
     "score_split",
     "still_improving",
     "train",

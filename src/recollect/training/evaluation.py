@@ -124,7 +124,7 @@ def _sums(
     """For each sequence and group: numerator, denominator, number of asked positions."""
     above, below = parts(outputs, batch.targets[batch.mask])
     group = torch.zeros_like(above, dtype=torch.int64) if batch.groups is None else batch.groups[batch.mask]
-    num_groups = int(group.max()) + 1
+    num_groups = int(group.max()) + 1 if len(group) else 1
     cell = batch.mask.nonzero()[:, 0] * num_groups + group
     values = torch.stack([above, below, torch.ones_like(above)], dim=-1)
     sums = values.new_zeros(len(batch.mask) * num_groups, 3).index_add_(0, cell, values)
