@@ -1,7 +1,9 @@
-"""The memory of a sequence map, measured: of a trained model by lag, of an untrained layer by association."""
+"""The memory of a sequence map or of data, measured: by lag, and of an untrained layer by association."""
 
 from recollect.probing.audit import Audit, audit
 from recollect.probing.capacity import measure_capacity
+from recollect.probing.estimation import Excitation, LinearShare, MemoryEstimator, RemainderTest
+from recollect.probing.maps import SequenceMap, check_causal, sequence_map, untouched
 from recollect.probing.measures import MEASURES
 from recollect.probing.population import (
     PopulationLoss,
@@ -9,6 +11,15 @@ from recollect.probing.population import (
     linear_response,
     population_loss,
     population_nmse,
+)
+from recollect.probing.profile import (
+    DecayLaw,
+    Interval,
+    LagEstimate,
+    MemoryNumbers,
+    MemoryProfile,
+    memory_numbers,
+    memory_of,
 )
 from recollect.probing.projection import Projection, Projector
 from recollect.probing.sensitivity import Sensitivity, gauss_newton, sensitivity, sensitivity_table
@@ -19,21 +30,36 @@ from recollect.probing.tracking import measure_tracking
 __all__ = [
     "MEASURES",
     "Audit",
+    "DecayLaw",
+    "Excitation",
+    "Interval",
+    "LagEstimate",
+    "LinearShare",
+    "MemoryEstimator",
+    "MemoryNumbers",
+    "MemoryProfile",
     "PopulationLoss",
     "Projection",
     "Projector",
+    "RemainderTest",
     "Sensitivity",
+    "SequenceMap",
     "StabilityCurve",
     "audit",
+    "check_causal",
     "check_population",
     "gauss_newton",
     "linear_response",
     "measure_capacity",
     "measure_smoothing",
     "measure_tracking",
+    "memory_numbers",
+    "memory_of",
     "population_loss",
     "population_nmse",
     "sensitivity",
     "sensitivity_table",
+    "sequence_map",
     "stability_curve",
+    "untouched",
 ]
