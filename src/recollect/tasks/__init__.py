@@ -16,6 +16,7 @@ from recollect.tasks.mad import mad_score
 from recollect.tasks.mixture import Mixture
 from recollect.tasks.mqar import MQAR
 from recollect.tasks.registry import TASKS, AnyTask
+from recollect.tasks.series import SeriesTask
 from recollect.tasks.smoothing import SmoothingTask
 from recollect.tasks.state_tracking import StateTracking
 from recollect.tasks.stream import stream
@@ -58,6 +59,7 @@ __all__ = [
     "Mixture",
     "Orthonormal",
     "Recorded",
+    "SeriesTask",
     "Signs",
     "SmoothingTask",
     "Sphere",

@@ -22,6 +22,7 @@ from recollect.tasks.mad import (
 )
 from recollect.tasks.mixture import Mixture
 from recollect.tasks.mqar import MQAR
+from recollect.tasks.series import SeriesTask
 from recollect.tasks.smoothing import SmoothingTask
 from recollect.tasks.state_tracking import StateTracking
 from recollect.tasks.text import Text
@@ -44,6 +45,7 @@ TASKS: dict[str, type[Config]] = {
     "state_tracking": StateTracking,
     "flip_flop": FlipFlop,
     "text": Text,
+    "series": SeriesTask,
     "capacity": CapacityTask,
     "tracking": TrackingTask,
     "smoothing": SmoothingTask,
@@ -71,6 +73,7 @@ AnyTask = Annotated[
     | StateTracking
     | FlipFlop
     | Text
+    | SeriesTask
     | CapacityTask
     | TrackingTask
     | SmoothingTask,
