@@ -197,7 +197,7 @@ def test_a_bad_question_ends_with_2_and_one_message_before_anything_is_computed(
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("folder.svg", "this is a folder; take folder.svg/floor.svg"),
+        ("folder.svg", "this is a folder; take folder.svg/recollect-floor.svg"),
         ("file/chart.svg", "-o file/chart.svg: cannot write there (File exists); name another place"),
         ("file/new/chart.svg", "-o file/new/chart.svg: cannot write there (Not a directory); name another"),
     ],
@@ -218,7 +218,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_comput
     def refuse(**_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("recollect.cli.floor.TemporaryFile", refuse)
+    monkeypatch.setattr("recollect.cli.output_file.TemporaryFile", refuse)
     monkeypatch.setattr("recollect.cli.floor._floors", None)
     code, printed, errors = floor("impulse", "--alpha", "3", "-o", "closed/chart.svg")
     assert (code, printed) == (2, "")

@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+import os
+import shutil
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,6 +11,11 @@ import pytest
 
 from recollect.studies.record import Record
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 HOSTILE = "<script>alert(1)</script>"
 LENGTH = 32
 ALPHAS = {
@@ -275,3 +282,25 @@ def bounded_records() -> list[Record]:
         for model in MIXERS
         for seed in range(2)
     ]
+
+
+def skip_or_fail(reason):
+    """A machine without a browser may skip; one that promised to run these tests may not."""
+    if os.environ.get("RECOLLECT_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="package")
+def browser():
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        skip_or_fail("no Chromium found; install it with: apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        skip_or_fail("Playwright's Python package is missing; install it with: pip install playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -5,7 +5,6 @@ version and shell completion answer at once instead of waiting for PyTorch.
 """
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,43 @@ import typer
 from rich.markup import escape
 
 import recollect
+from recollect.cli.arguments import (
+    Amplitude,
+    AsJson,
+    Background,
+    Category,
+    Confirm,
+    DataFile,
+    DiagnosisOutput,
+    Difference,
+    Estimator,
+    EstimatorName,
+    Family,
+    Format,
+    GroupColumn,
+    InputColumns,
+    InputSize,
+    Lags,
+    Length,
+    Missing,
+    MissingPolicy,
+    ModelClasses,
+    Module,
+    Options,
+    OwnPast,
+    Positions,
+    ProbeOutput,
+    Samples,
+    Seed,
+    Sizes,
+    Spec,
+    Status,
+    Store,
+    TargetColumn,
+    TargetNmse,
+    TimeColumn,
+    Weighting,
+)
 from recollect.cli.console import err
 
 app = typer.Typer(
@@ -22,79 +58,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-
-Store = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="RECOLLECT_STORE",
-        help="Result store, an SQLAlchemy URL (SQLite or PostgreSQL); sqlite:///recollect.db by default.",
-    ),
-]
-AsJson = Annotated[
-    bool,
-    typer.Option("--json", help="One JSON document on standard output, progress on standard error."),
-]
-
-Family = Annotated[
-    str,
-    typer.Argument(
-        help="A memory function (`recollect list memory`), or a mapping such as "
-        "`'{family: sine, frequency: 0.3}'`."
-    ),
-]
-ModelClasses = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A class of models: ssm (or linear_rnn: any matrix), lru (or s4d: diagonal), real_ssm, "
-        "tcn (or fir, gated_conv), linear_tcn, alibi, learned_alibi, relative_bias, no_positions; other "
-        "mixers answer why they have no floor. Repeatable; ssm by default."
-    ),
-]
-Sizes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZES",
-        help="4, or 1,2,4, or 1:32. Powers of two by default. With --target: the largest one is the "
-        "largest that is tried.",
-    ),
-]
-
-
-class Category(StrEnum):
-    """What can be listed."""
-
-    memory = "memory"
-    tasks = "tasks"
-    models = "models"
-    layers = "layers"
-    studies = "studies"
-
-
-class Format(StrEnum):
-    """What a report can be written as."""
-
-    html = "html"
-    svg = "svg"
-    png = "png"
-    pdf = "pdf"
-    csv = "csv"
-    parquet = "parquet"
-
-
-class Weighting(StrEnum):
-    """Whose error a floor is about."""
-
-    uniform = "uniform"
-    window = "window"
-
-
-class Status(StrEnum):
-    """How a run can have ended."""
-
-    done = "done"
-    diverged = "diverged"
-    failed = "failed"
 
 
 @app.command()
@@ -252,6 +215,85 @@ def floor(
         target,
         output,
         feed_through=feed_through,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def diagnose(
+    file: DataFile,
+    inputs: InputColumns = None,
+    target: TargetColumn = None,
+    group: GroupColumn = None,
+    time: TimeColumn = None,
+    missing: MissingPolicy = Missing.refuse_it,
+    own_past: OwnPast = False,
+    difference: Difference = False,
+    lags: Lags = None,
+    target_nmse: TargetNmse = None,
+    confirm: Confirm = False,
+    output: DiagnosisOutput = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What a series remembers, and the smallest architecture of each family that can learn it.
+
+    Errors are NMSE: shares of the target's variance. Nothing is trained, except with --confirm.
+    """
+    from recollect.cli.diagnose import diagnose_command
+
+    diagnose_command(
+        file,
+        inputs,
+        target,
+        group,
+        time,
+        missing.value,
+        lags,
+        target_nmse,
+        output,
+        seed,
+        own_past=own_past,
+        difference=difference,
+        confirm=confirm,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def probe(
+    spec: Spec,
+    estimator: EstimatorName = Estimator.auto,
+    length: Length = 256,
+    samples: Samples = 256,
+    amplitude: Amplitude = None,
+    background: Background = None,
+    input_size: InputSize = None,
+    option: Options = None,
+    module: Module = None,
+    position: Positions = None,
+    seed: Seed = 0,
+    store: Store = None,
+    output: ProbeOutput = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a model remembers: its memory function with a band, how far back, and what depends on content."""
+    from recollect.cli.probe import probe_command
+
+    probe_command(
+        spec,
+        estimator.value,
+        length,
+        samples,
+        amplitude,
+        background,
+        input_size,
+        option or [],
+        module,
+        position or [],
+        seed,
+        store,
+        output,
         as_json=as_json,
     )
 

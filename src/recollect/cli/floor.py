@@ -4,15 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import typer
-import yaml
 from rich.text import Text
 
 from recollect.cli.console import err, out
 from recollect.cli.floor_table import print_answers, print_floors, print_key
+from recollect.cli.options import parse_options, read_yaml
+from recollect.cli.output_file import output_file, tell
 from recollect.core import ConfigError, lookup
 from recollect.floors import (
     Floor,
@@ -79,7 +79,6 @@ def floor_command(
     as_json: bool,
 ) -> None:
     """See `recollect.cli.app.floor`."""
-    path = _chart_path(output, as_json)
     sizes = None if size is None else parse_sizes(size)
     if target is not None:
         check_target(target)
@@ -87,8 +86,7 @@ def floor_command(
     classes = {name: find_class(name, feed_through=feed_through) for name in names}
     memory = _memory(family, alpha, h95, options, horizon)
     question = Question(memory, Problem(_taps(memory, horizon), weighting))
-    if path is not None:
-        _check_writable(path)
+    path = output_file(output, _ENDINGS, "recollect-floor.html", as_json=as_json)
     if not as_json:
         heading = Text.assemble((memory.label, "bold"), f", {question.heading}\n")
         out.print(heading, highlight=False)
@@ -105,8 +103,7 @@ def floor_command(
     drawn = [row for row in rows if row["binding"]]
     if path is not None and drawn:
         spec = floor_by_size(drawn, title=memory.label, subtitle=question.heading, target=target)
-        written = write_floor_chart(spec, path).resolve()
-        (err if as_json else out).print(f"Chart: {written}", soft_wrap=True, highlight=False, markup=False)
+        tell("Chart", write_floor_chart(spec, path), as_json=as_json)
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -136,14 +133,14 @@ def _memory(
     family: str, alpha: float | None, h95: int | None, options: Sequence[str], horizon: int
 ) -> AbstractMemoryFunction:
     """The memory function, from a family's name and options or from a mapping."""
-    data: dict[str, Any] = _yaml(family) if family.lstrip().startswith("{") else {"family": family}
-    given = dict(map(_option, options))
+    data: dict[str, Any] = read_yaml(family) if family.lstrip().startswith("{") else {"family": family}
+    given = parse_options(options, "width=3")
     if "family" in given:
         raise ConfigError(
             f"--option family={given['family']}: the family is the first argument, here {family!r}; "
             "change it there."
         )
-    data |= {name: _yaml(value) for name, value in given.items()}
+    data |= given
     name = str(data.get("family"))
     fields = lookup(FAMILIES, name, "memory function").model_fields
     for field in data:
@@ -159,48 +156,12 @@ def _memory(
     return FAMILIES[name].parse(data | ({} if alpha is None else {"alpha": alpha}), where=name)
 
 
-def _yaml(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"cannot read {text!r} as YAML or JSON: {' '.join(str(error).split())}") from None
-
-
-def _option(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--option {text!r}: expected NAME=VALUE, e.g. width=3.")
-    return name.strip(), value
-
-
 def _taps(memory: AbstractMemoryFunction, horizon: int) -> Any:
     if not memory.values(horizon).any():
         raise ConfigError(
             f"{memory.label} is zero at every lag below {horizon}: take a larger --horizon or another alpha."
         )
     return memory.values(horizon, normalisation="l2")
-
-
-def _chart_path(output: Path | None, as_json: bool) -> Path | None:
-    if output is None:
-        return None if as_json else Path("recollect-floor.html")
-    if output.suffix not in _ENDINGS:
-        raise ConfigError(f"-o {output}: expected a file that ends in {', '.join(_ENDINGS)}.")
-    return output
-
-
-def _check_writable(path: Path) -> None:
-    """Make the folder of a chart, and refuse now, not after minutes, where no file can be written."""
-    if path.is_dir():
-        raise ConfigError(
-            f"-o {path}: expected a file, this is a folder; take {path / 'floor'}{path.suffix}."
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
-            return
-    except OSError as error:
-        raise ConfigError(f"-o {path}: cannot write there ({error.strerror}); name another place.") from error
 
 
 def _floors(

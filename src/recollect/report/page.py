@@ -4,7 +4,6 @@ Its fixed part is about 1.9 MB: Vega and DataTables, each once. Every run adds a
 where its config differs from others), every pair of model and task about 5 kB of series.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import itables.options
-import vl_convert
 from itables.javascript import generate_init_offline_itables_html
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,7 +23,6 @@ from recollect.report.charts.boundary_map import BOUNDARY_DATASETS, boundary_cha
 from recollect.report.charts.heat_map import is_turned, widths
 from recollect.report.citations import citations
 from recollect.report.datasets import SMALLEST_ERROR, Datasets
-from recollect.report.files import VEGA_LITE_VERSION
 from recollect.report.floors import (
     DEFECT,
     RULE,
@@ -47,6 +44,7 @@ from recollect.report.scores import (
     mean_scores,
     mean_title,
 )
+from recollect.report.self_contained import embedded, vega, write_whole
 from recollect.report.verdicts import WORDS, verdicts
 from recollect.studies import ModelBoundary
 from recollect.studies.record import Record
@@ -110,16 +108,12 @@ def write_html(
         environments=distinct(record.environment for record in records),
         citations=citations(records),
         runs=Markup(runs_html(records, comparison.tasks)),
-        data=_embedded(_charts_and_data(charts, data, comparison, boundaries)),
-        details=_embedded(run_details(records)),
-        vega=_vega(),
+        data=embedded(_charts_and_data(charts, data, comparison, boundaries)),
+        details=embedded(run_details(records)),
+        vega=vega(),
         datatables=_datatables(),
     )
-    # A full disk or an interrupt leaves the report of before, not half a page.
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-    return path
+    return write_whole(text, path)
 
 
 def _facts(records: Sequence[Record], comparison: Comparison, pending: int) -> list[tuple[str, str]]:
@@ -232,18 +226,6 @@ def _charts_and_data(
         "charts": drawn | of_boundaries,
         "datasets": data | (boundary_tables(boundaries) if boundaries else {}),
     }
-
-
-def _embedded(value: Any) -> Markup:
-    """JSON that no text in it can leave: `</script>` and `<!--` need a `<`."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))
-
-
-@cache
-def _vega() -> Markup:
-    source = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE_VERSION)
-    return Markup(source.replace("</script", "<\\/script"))
 
 
 @cache
