@@ -319,3 +319,31 @@ def test_the_metric_that_is_shared_with_others_is_the_one_used():
     power = InputMetric.of(slow(2), LAGS).cost(PAIR)
     found = by_family(PAIR, slow(2), power / 3, 1e-6, max_size=2)
     assert found["tcn"].by_size[-1].predicted == pytest.approx(0.25, rel=1e-12)
+
+
+@pytest.mark.parametrize("family", ["lru", "real_ssm"])
+def test_a_recurrence_pays_for_what_it_goes_on_with_beyond_the_last_lag(family):
+    """A memory cut off while it is large: what follows the last lag is charged, so nothing rings there."""
+    memory = Exponential(alpha=0.02).values(LAGS)[:, None]
+    far = slow(lags=8 * LAGS)
+    ratios = []
+    for known in (LAGS, 2 * LAGS):
+        found = by_family(memory, far[:known], 0.05, 0.05)[family]
+        sized = found.by_size[0]
+        ahead = sized.fit.taps(8 * LAGS).reshape(8 * LAGS, 1)
+        told = torch.nn.functional.pad(memory, (0, 0, 0, 7 * LAGS))
+        ratios.append(total_nmse(ahead, told, far, 0.05) / sized.predicted)
+    assert ratios[1] < 1.2 < 2 < ratios[0]
+
+
+def test_residues_that_cancel_stay_within_single_precision():
+    delayed = torch.nn.functional.pad(Exponential(alpha=0.2).values(LAGS - 12), (12, 0))[:, None]
+    found = by_family(delayed, slow(), 0.2, 0.1)["real_ssm"]
+    for sized in found.by_size:
+        if sized.fit is not None:
+            single = sized.fit.sum.poles.to(torch.complex64), sized.fit.sum.residues.to(torch.complex64)
+            powers = single[0][:, None] ** torch.arange(LAGS)
+            taps = (single[1] @ powers).real.double()
+            taps[0] += sized.fit.feed_through
+            rounded = total_nmse(taps[:, None], delayed, slow(), 0.2)
+            assert rounded == pytest.approx(sized.predicted, rel=0.01)

@@ -9,13 +9,14 @@ from recollect.probing.estimation import MemoryEstimator
 from recollect.probing.estimation.evidence import Tuned
 from recollect.probing.estimation.excitation import measure_excitation
 from recollect.probing.estimation.linear_share import linear_share
-from recollect.probing.estimation.memory_fit import MemoryFit, fit_memory, pose
+from recollect.probing.estimation.memory_fit import MemoryFit, fit_memory
 from recollect.probing.estimation.mixture import Mixture
 from recollect.probing.estimation.noise import fit_autoregression, power_gain, whitened
 from recollect.probing.estimation.nonlinear_remainder import remainder_test
 from recollect.probing.estimation.posterior import posterior
 from recollect.probing.estimation.prediction import filtered
 from recollect.probing.estimation.priors import Prior
+from recollect.probing.estimation.problem import pose
 from recollect.probing.estimation.records import Records
 
 
@@ -34,7 +35,7 @@ def remainder(inputs, target, lags=10):
     tuned = Tuned(Prior("tc"), torch.tensor([0.0, np.log(0.35)], dtype=torch.float64), 0.0)
     belief = posterior(problem.equations, [tuned])
     residual = target - filtered(inputs, belief.memory, records.spans)[:, 0]
-    fit = MemoryFit(belief, Mixture((belief,)), {}, problem, 0.0, residual, belief.noise_variance)
+    fit = MemoryFit(belief, Mixture((belief,)), {}, problem, False, 0.0, residual, belief.noise_variance)
     return remainder_test(records, fit, 5)
 
 

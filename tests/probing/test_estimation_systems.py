@@ -1,4 +1,4 @@
-"""Held-out quality on 16 of the systems of the benchmark: errors beside those of least squares, and coverage."""
+"""Held-out quality on 16 systems of the benchmark: errors beside those of least squares, and coverage."""
 
 import json
 import subprocess

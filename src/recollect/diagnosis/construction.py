@@ -21,7 +21,7 @@ class KnownMemory:
 
     Attributes:
         values: at lags 0..L-1 of each input.
-        autocovariance: of the input at those lags, in the same units.
+        autocovariance: of the input at those lags at least, in the same units.
         num_samples: positions that it was estimated from.
     """
 
@@ -82,8 +82,7 @@ def _white_construction(model: SequenceModel, memory: KnownMemory) -> SequenceMo
     task = FunctionalTask.parse(
         {
             "memory": {"family": "empirical", "taps": taps},
-            # As far again beyond the last lag, where the fit is to have faded.
-            "length": 2 * len(taps),
+            "length": len(taps),
             "normalisation": "none",
         }
     )

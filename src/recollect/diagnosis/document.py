@@ -81,7 +81,7 @@ def input_shares(estimator: MemoryEstimator, series: Series) -> dict[str, float]
 
     They add up to the share that is explained where the inputs are uncorrelated.
     """
-    covariance, variance = estimator.input_covariance_, series.target.var()
+    covariance, variance = estimator.input_covariance_[: estimator.lags_], series.target.var()
     pairs = zip(series.input_names, estimator.memory_.T, covariance.diagonal(axis1=1, axis2=2).T, strict=True)
     return {name: float(rho @ toeplitz(r) @ rho / variance) for name, rho, r in pairs}
 

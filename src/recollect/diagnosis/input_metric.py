@@ -30,6 +30,19 @@ _FIRST_LAGS = 4
 
 _LARGEST_RIDGE = 1e-2
 
+_MOST_COLUMNS = 2048
+"""Lags times inputs up to which a memory function is continued."""
+
+
+def continued(memory: Memory, autocovariance: Autocovariance) -> Memory:
+    """The memory function with zeros beyond its last lag: as far again, if the autocovariance is known there.
+
+    Else a recurrence could be as near as any up to the last lag, and go on after it at no cost.
+    """
+    lags, inputs = memory.shape
+    far = max(lags, min(2 * lags, len(autocovariance), _MOST_COLUMNS // inputs))
+    return torch.nn.functional.pad(memory, (0, 0, 0, far - lags))
+
 
 class Whitening(Protocol):
     """A way to write the cost of an error as a sum of squares, of one regression or of several alike."""

@@ -10,7 +10,7 @@ from recollect.diagnosis.answer import Construction, Recommendation, SizedFloor
 from recollect.diagnosis.content_free_heads import recommend_heads
 from recollect.diagnosis.dilated_net import recommend_dilated
 from recollect.diagnosis.filters import recommend_filter
-from recollect.diagnosis.input_metric import Autocovariance, InputMetric, Memory
+from recollect.diagnosis.input_metric import Autocovariance, InputMetric, Memory, continued
 from recollect.diagnosis.question import Question
 from recollect.diagnosis.recurrence_floor import recurrence_costs
 from recollect.diagnosis.recurrences import recommend_recurrence
@@ -33,8 +33,9 @@ def recommend(
     $$\mathrm{NMSE}(k) = \frac{\sigma^2 + (\rho - k)^\top R\, (\rho - k)}{\sigma^2 + \rho^\top R\, \rho}$$
 
     A size reaches the target where this is at most `target_nmse`, or 4/3 times the noise's own share if that
-    is more: noise itself is reached by no finite estimate. Errors count at the lags given; memory beyond the
-    last is not known. Some seconds at 128 lags of one input and at 512 lags of four.
+    is more: noise itself is reached by no finite estimate. Beyond the lags given the memory is taken to be
+    over, as far again as the autocovariance is known there: a model that rings on pays. Some seconds at 128
+    lags of one input and at 512 lags of four.
 
     Args:
         memory: $\rho$, at lags 0..L-1 of each input, in data units.
@@ -65,7 +66,7 @@ def recommend(
         )
     if max_size < 1:
         raise ConfigError(f"expected sizes of at least 1, got max_size={max_size}.")
-    rho = memory.double()
+    rho = continued(memory.double(), autocovariance)
     metric = InputMetric.of(autocovariance.double(), len(rho), num_samples)
     if metric.num_inputs != rho.shape[1]:
         raise ValueError(

@@ -22,8 +22,9 @@ from recollect.memory.exponential_sum import powers
 Poles = Complex128[Tensor, " N"]
 Numbers = Float64[Tensor, " parameters"]
 
-_CUT = 1e-9
-"""Directions of the residues below it, relative to the largest, are left out: they would cancel."""
+_CUT = 1e-4
+"""Directions of the residues below it, relative to the largest, are left out: residues would cancel that are
+larger than a model in single precision can hold, let alone find."""
 
 _SLOWEST, _FASTEST = 1e-6, 30.0
 """Decay rates of a pole: between them nothing changes over a horizon."""

@@ -9,6 +9,7 @@ import torch
 
 from recollect.core import ConfigError
 from recollect.diagnosis.construction import KnownMemory
+from recollect.diagnosis.input_metric import continued
 from recollect.diagnosis.part_error import PartError, part_error
 from recollect.diagnosis.series import Series
 from recollect.probing.estimation import MemoryEstimator
@@ -93,12 +94,10 @@ def _memory_of_training(series: Series, estimator: MemoryEstimator, task: Series
     except ConfigError:
         return None
     *inputs, target = task.rows.scales.tolist()
-    scales, lags = torch.tensor(inputs, dtype=torch.float64), min(task.warmup, refitted.lags_)
-    return KnownMemory(
-        torch.from_numpy(refitted.memory_[:lags]) * scales / target,
-        torch.from_numpy(refitted.input_covariance_[:lags]) / torch.outer(scales, scales),
-        len(series.target[known]),
-    )
+    scales = torch.tensor(inputs, dtype=torch.float64)
+    covariance = torch.from_numpy(refitted.input_covariance_) / torch.outer(scales, scales)
+    memory = continued(torch.from_numpy(refitted.memory_) * scales / target, covariance)
+    return KnownMemory(memory, covariance, len(series.target[known]))
 
 
 def _noise(series: Series, estimator: MemoryEstimator, task: SeriesTask) -> PartError:

@@ -32,7 +32,7 @@ def cautions(
         found.append(
             f"The data say little about the memory of {_listed(weak)}: its band is nearly the prior's."
         )
-    if fit.problem.goes_on:
+    if fit.goes_on:
         found.append(f"The memory goes on beyond the {lags} lags estimated; ask for more lags.")
     elif most_lags:
         found.append(f"The data ask for at least {lags} lags, the most that were tried.")

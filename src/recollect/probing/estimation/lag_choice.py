@@ -38,7 +38,7 @@ def choose_lags(records: Records, noise: str) -> int:
         )
     most = most_lags(records)
     tried = [2**k for k in range(2, 10) if 2**k <= 0.75 * most] + [most]
-    whole = first_problem(records, most, noise)[0].equations
+    whole = first_problem(records, most, noise).problem.equations
     evidences = []
     for lags in tried:
         part = _fewer_lags(whole, most, lags)

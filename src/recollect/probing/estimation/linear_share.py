@@ -15,10 +15,10 @@ from jaxtyping import Float64
 from scipy.stats import t as student
 
 from recollect.probing.estimation.evidence import Tuned
-from recollect.probing.estimation.memory_fit import Problem
 from recollect.probing.estimation.moments import lagged_moments
 from recollect.probing.estimation.posterior import posterior
 from recollect.probing.estimation.prediction import filtered
+from recollect.probing.estimation.problem import Problem
 from recollect.probing.estimation.records import Records, Spans
 
 _BLOCKS = 20

@@ -2,7 +2,8 @@ r"""Memory that goes on beyond the lags that are estimated.
 
 Left alone it would look like coloured noise, which it is not: it is made of the inputs. So the means of each
 input over blocks of earlier lags, longer the earlier they are, are regressors of their own: free ones,
-projected out like the intercept. They are used where they explain more than chance.
+projected out like the intercept. They tell whether the memory goes on, and are used where the record is
+long enough.
 """
 
 import itertools
@@ -15,8 +16,8 @@ from recollect.probing.estimation.records import Spans
 _REACH, _BLOCKS = 8, 8
 """Blocks of lags up to so many times the lags estimated."""
 
-_LONGEST_SHARE = 3
-"""... and to this part of the longest sequence."""
+_LONGEST_SHARE, _SUPPORT = 3, 8
+"""... and to this part of the longest sequence; in a fit, where that is so many times as long."""
 
 
 def earlier_inputs(
@@ -28,8 +29,7 @@ def earlier_inputs(
         >>> earlier_inputs(np.arange(9.0)[:, None], ((0, 9),), 2)[-1]
         array([6.])
     """
-    longest = max((stop - start for start, stop in spans), default=0)
-    reach = min(_REACH * lags, longest // _LONGEST_SHARE)
+    reach = _reach(spans, lags)
     if reach <= lags:
         return np.zeros((len(inputs), 0))
     edges = np.unique(np.geomspace(lags, reach, _BLOCKS + 1).round().astype(int))
@@ -41,3 +41,13 @@ def earlier_inputs(
         for k, (near, far) in enumerate(itertools.pairwise(until)):
             columns[start:stop, :, k] = (near - far) / (edges[k + 1] - edges[k])
     return columns.reshape(len(inputs), -1)
+
+
+def well_supported(spans: Spans, lags: int) -> bool:
+    """Whether averages over such blocks vary often enough in these sequences to do more good than harm."""
+    return max(stop - start for start, stop in spans) >= _SUPPORT * _reach(spans, lags)
+
+
+def _reach(spans: Spans, lags: int) -> int:
+    longest = max((stop - start for start, stop in spans), default=0)
+    return min(_REACH * lags, longest // _LONGEST_SHARE)

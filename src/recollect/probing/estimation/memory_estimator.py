@@ -62,7 +62,7 @@ class MemoryEstimator:
         linear_share_, linear_share_interval_: explained out of sample.
         excitation_, remainder_: see `Excitation` and `RemainderTest`.
         noise_autocorrelation_: of the residual, from lag 0.
-        input_covariance_: `r[lag, i, j] = cov(x_{t,i}, x_{t-lag,j})`.
+        input_covariance_: `r[lag, i, j] = cov(x_{t,i}, x_{t-lag,j})`, at twice as many lags.
         warnings_: what to beware of, as sentences.
 
     Example:
@@ -229,8 +229,8 @@ class MemoryEstimator:
         tuned = fit.posterior.tuned
         share = linear_share(records, fit.problem, tuned, folds=folds, confidence=self.confidence)
         self.linear_share_, self.linear_share_interval_ = share.share, share.interval
-        self.input_covariance_ = input_covariance(records.inputs, records.spans, self.lags_)
-        self.excitation_ = measure_excitation(self.input_covariance_, records.names)
+        self.input_covariance_ = input_covariance(records.inputs, records.spans, 2 * self.lags_)
+        self.excitation_ = measure_excitation(self.input_covariance_[: self.lags_], records.names)
         self.remainder_ = remainder_test(records, fit, folds)
         known = tuple((a + self.lags_ - 1, z) for a, z in records.spans if z - a >= self.lags_)
         covariance, _ = autocovariance(fit.residual, known, _SHOWN_LAGS)

@@ -3,22 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 
 from recollect.probing.estimation.evidence import Tuned, tune
-from recollect.probing.estimation.memory_beyond import earlier_inputs
+from recollect.probing.estimation.memory_beyond import earlier_inputs, well_supported
 from recollect.probing.estimation.mixture import Mixture, draw_priors
-from recollect.probing.estimation.moments import Moments, NormalEquations, lagged_moments
-from recollect.probing.estimation.noise import (
-    fit_autoregression,
-    power_gain,
-    variance_inflation,
-    whitened,
-)
+from recollect.probing.estimation.moments import NormalEquations
+from recollect.probing.estimation.noise import fit_autoregression, power_gain, variance_inflation
 from recollect.probing.estimation.posterior import (
     Posterior,
     condition_on_others,
@@ -30,7 +24,14 @@ from recollect.probing.estimation.posterior import (
 from recollect.probing.estimation.prediction import filtered
 from recollect.probing.estimation.prior_search import Choice, Delay, starts
 from recollect.probing.estimation.priors import Prior
+from recollect.probing.estimation.problem import Problem, pose
 from recollect.probing.estimation.records import Records
+
+_SAME_COLOUR = 0.02
+"""Autoregressions whose taps differ by less are the same."""
+
+_NEAR = 10.0
+"""Priors that explain the data so much worse, in log marginal likelihood, have no part in the average."""
 
 _COMPONENTS, _FEW_COMPONENTS, _MANY_COLUMNS = 32, 6, 1000
 """Components of the average over hyperparameters."""
@@ -45,26 +46,12 @@ _NEAR = 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """Records filtered by the colour of the noise, and their sums.
+class First:
+    """A problem, priors tuned to it for a start, and whether the memory goes on beyond the lags."""
 
-    Attributes:
-        records: filtered and centred.
-        free: regressors projected out beside the intercept; None without any.
-        moments: of the filtered records.
-        colour: coefficients of the noise's autoregression.
-        goes_on: whether the memory goes on beyond the lags.
-    """
-
-    records: Records
-    free: Float64[np.ndarray, "n extra"] | None
-    moments: Moments
-    colour: Float64[np.ndarray, " order"]
+    problem: Problem
+    scouts: tuple[Tuned, ...]
     goes_on: bool
-
-    @cached_property
-    def equations(self) -> NormalEquations:
-        return self.moments.centred()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +63,7 @@ class MemoryFit:
         mixture: averaged over hyperparameters.
         evidences: log marginal likelihood of each prior by name.
         problem: the records as they were fitted.
+        goes_on: whether the memory goes on beyond the lags.
         intercept: of the prediction in the records as they came.
         residual: there, NaN where nothing is predicted.
         noise_variance: there.
@@ -85,6 +73,7 @@ class MemoryFit:
     mixture: Mixture
     evidences: dict[str, float]
     problem: Problem
+    goes_on: bool
     intercept: float
     residual: Float64[np.ndarray, " n"]
     noise_variance: float
@@ -92,10 +81,11 @@ class MemoryFit:
 
 def fit_memory(records: Records, lags: int, *, prior: str, noise: str, delays: Sequence[Delay]) -> MemoryFit:
     """Priors, colour of the noise and posterior, for a given number of lags."""
-    problem, scouts = first_problem(records, lags, noise)
-    tuned, choices, evidences = search_priors(problem.equations, scouts, prior, delays)
+    first = first_problem(records, lags, noise)
+    problem = first.problem
+    tuned, choices, evidences = search_priors(problem.equations, first.scouts, prior, delays)
     belief = posterior(problem.equations, tuned)
-    if noise != "white" and not problem.goes_on:
+    if noise != "white" and not first.goes_on:
         again = _recoloured(problem, records, belief.memory)
         if again is not problem:
             problem = again
@@ -103,7 +93,7 @@ def fit_memory(records: Records, lags: int, *, prior: str, noise: str, delays: S
             belief = posterior(problem.equations, retune(regression, tuned, lags, steps=20))
     mixture = _mixture(problem.equations, belief.tuned, choices)
     intercept, residual, beyond = _residual(records, mixture.memory, problem.goes_on)
-    if problem.goes_on:
+    if first.goes_on:
         explained = problem.records.target - residual
         mixture = mixture.widened(variance_inflation(explained * (residual - beyond), records.spans))
     return MemoryFit(
@@ -111,27 +101,29 @@ def fit_memory(records: Records, lags: int, *, prior: str, noise: str, delays: S
         mixture=mixture,
         evidences=evidences,
         problem=problem,
+        goes_on=first.goes_on,
         intercept=intercept,
         residual=residual,
         noise_variance=belief.noise_variance * power_gain(problem.colour) + float(np.nanvar(beyond)),
     )
 
 
-def first_problem(records: Records, lags: int, noise: str) -> tuple[Problem, tuple[Tuned, ...]]:
+def first_problem(records: Records, lags: int, noise: str) -> First:
     """With or without memory beyond the lags, each with the colour that its noise shows in a first fit.
 
     Noise made of earlier inputs also has a colour; an information criterion tells which it is. If the memory
     goes on, nothing is filtered: what is left fades slowly, its filter is almost a difference, and
-    differences do not show the level of a memory that is cut off.
+    differences do not show the level of a memory that is cut off. Free regressors stay where the record is long for them.
     """
     plain = pose(records, lags, np.zeros(0), goes_on=False)
-    scouts = scout(plain.equations, lags)
     longer = pose(records, lags, np.zeros(0), goes_on=True)
+    scouts = scout(plain.equations, lags)
     rivals = [plain, longer]
     if noise != "white":
         rivals = [_recoloured(one, records, posterior(one.equations, scouts).memory) for one in rivals]
-    goes_on = _information(rivals[1], scouts) < _information(rivals[0], scouts)
-    return longer if goes_on else rivals[0], scouts
+    if _information(rivals[0], scouts) <= _information(rivals[1], scouts):
+        return First(rivals[0], scouts, goes_on=False)
+    return First(longer if well_supported(records.spans, lags) else plain, scouts, goes_on=True)
 
 
 def _information(problem: Problem, scouts: Sequence[Tuned]) -> float:
@@ -140,17 +132,6 @@ def _information(problem: Problem, scouts: Sequence[Tuned]) -> float:
     rows = len(problem.records.inputs)
     noise = posterior(problem.equations, scouts).noise_variance
     return rows * math.log(noise) + math.log(rows) * len(problem.colour) + 2 * free
-
-
-def pose(records: Records, lags: int, colour: Float64[np.ndarray, " order"], *, goes_on: bool) -> Problem:
-    """The sums of records filtered by the colour of the noise, less their means, which costs fewer digits."""
-    part = whitened(records, colour)
-    assert part.target is not None
-    inputs = part.inputs - records.inputs.mean(0) * (1 - colour.sum())
-    target = part.target - part.target.mean()
-    free = earlier_inputs(inputs, part.spans, lags) if goes_on else None
-    moments = lagged_moments(inputs, target, part.spans, lags, free)
-    return Problem(Records(inputs, target, part.spans, part.names), free, moments, colour, goes_on)
 
 
 def _recoloured(problem: Problem, records: Records, memory: Float64[np.ndarray, "lags p"]) -> Problem:
