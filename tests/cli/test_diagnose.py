@@ -127,7 +127,7 @@ BAD = {
     "short": (["short.csv", "--target", "y"], "has 6 rows that can be used"),
     "lags": (["data.csv", "--target", "y", "--lags", "295"], "lags"),
     "no lags": (["data.csv", "--target", "y", "--lags", "0"], "--lags"),
-    "error": (["data.csv", "--target", "y", "--target-nmse", "0"], "a target NMSE above 0, got 0"),
+    "error": (["data.csv", "--target", "y", "--target-nmse", "0"], "a target NMSE above 0 and below 1"),
     "policy": (["data.csv", "--target", "y", "--missing", "drop"], "--missing"),
     "ending": (["data.csv", "--target", "y", "-o", "page.txt"], "ends in .html, .svg, .png, .pdf"),
     "place": (["data.csv", "--target", "y", "-o", "data.csv/page.html"], "cannot write there"),

@@ -85,7 +85,10 @@ def test_what_is_predicted_is_the_total_error_of_the_construction(case, answers)
             if sized.fit is not None:
                 taps = sized.fit.taps(len(memory)).reshape(memory.shape)
                 expected = total_nmse(taps, memory, r, noise)
-                assert sized.predicted == pytest.approx(expected, rel=1e-9), family
+                if family == "alibi":  # over several lengths of what has been read, the worst
+                    assert sized.predicted >= expected * (1 - 1e-9)
+                else:
+                    assert sized.predicted == pytest.approx(expected, rel=1e-9), family
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -127,8 +130,8 @@ def test_the_recommended_model_can_be_set_to_the_construction(case, answers):
 
 
 def test_content_free_heads_can_be_set_to_the_construction(answers):
-    memory, r, noise, found = answers["white"]
-    one = found["alibi"]
+    memory, _, noise, found = answers["white"]
+    one = found["alibi"].by_size[2]
     assert isinstance(one.fit, HeadsFit)
     model = ModelConfig.parse(one.model).build(1, 1, seed=1).double()
     mixer, heads = model.mixers[0], len(one.fit.slopes)
@@ -142,9 +145,12 @@ def test_content_free_heads_can_be_set_to_the_construction(answers):
         mixer.project_in.weight.copy_(torch.eye(one.size))
         mixer.project_out.weight.copy_(torch.diag(gains))
         mixer.log_slopes[:heads] = one.fit.slopes.log()
-        impulses = torch.eye(LAGS, dtype=torch.float64).flip(0)[..., None]
-        last = model(impulses)[:, -1]
-    assert total_nmse(last, memory, r, noise) == pytest.approx(one.predicted, rel=1e-8)
+        errors = []
+        for length in (LAGS, 2 * LAGS, 4 * LAGS):
+            impulses = torch.eye(length, dtype=torch.float64).flip(0)[..., None]
+            wanted = torch.nn.functional.pad(memory, (0, 0, 0, length - LAGS))
+            errors.append(total_nmse(model(impulses)[:, -1], wanted, white(lags=length), noise))
+    assert max(errors) <= one.predicted * (1 + 1e-8)
 
 
 @pytest.mark.parametrize("colour", [white, slow])

@@ -34,7 +34,7 @@ def test_the_memory_of_the_training_part_is_in_the_units_of_the_task(series, mem
     # The standard error of a tap is below 0.01 in these units.
     expected = torch.tensor(memory[:lags] * scale)
     torch.testing.assert_close(data.memory.values, expected, rtol=0, atol=0.04)
-    assert lags == min(data.task.warmup, LAGS)
+    assert lags == LAGS
     variances = data.memory.autocovariance[0].diagonal()
     torch.testing.assert_close(variances, torch.ones(2, dtype=torch.float64), rtol=0.01, atol=0)
 

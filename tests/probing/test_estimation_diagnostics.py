@@ -12,7 +12,7 @@ from recollect.probing.estimation.linear_share import linear_share
 from recollect.probing.estimation.memory_fit import MemoryFit, fit_memory
 from recollect.probing.estimation.mixture import Mixture
 from recollect.probing.estimation.noise import fit_autoregression, power_gain, whitened
-from recollect.probing.estimation.nonlinear_remainder import remainder_test
+from recollect.probing.estimation.nonlinear_remainder import linear_part, nonlinear_features, remainder_test
 from recollect.probing.estimation.posterior import posterior
 from recollect.probing.estimation.prediction import filtered
 from recollect.probing.estimation.priors import Prior
@@ -52,6 +52,40 @@ def test_the_remainder_test_finds_nonlinear_functions_of_a_filter(shape, least):
     found = [remainder(*simulate(k, shape)) for k in range(10)]
     assert np.mean([one.p_value < 0.05 for one in found]) >= 0.9
     assert np.median([one.share for one in found]) > least
+
+
+def test_what_is_linear_in_a_feature_is_taken_out_as_the_posterior_mean_would():
+    rng = np.random.default_rng(20)
+    lags, inputs = 4, rng.normal(size=(60, 2)) * [1.0, 3.0]
+    inputs -= inputs.mean(0)
+    records = Records(inputs, rng.normal(size=60), ((0, 60),), ("u", "v"))
+    problem = pose(records, lags, np.zeros(0), goes_on=False)
+    tuned = [Tuned(Prior("tc"), torch.tensor([0.5, -1.0], dtype=torch.float64), 0.0)] * 2
+    belief = posterior(problem.equations, tuned)
+    matrix = np.array(
+        [[inputs[t - s, i] for i in range(2) for s in range(lags)] for t in range(lags - 1, 60)]
+    )
+    precision = (belief.factor @ belief.factor.T).numpy() / np.outer(belief.units, belief.units)
+    features = rng.normal(size=(60, 3))
+    expected = matrix @ np.linalg.solve(precision, matrix.T @ features[lags - 1 :])
+    np.testing.assert_allclose(linear_part(records, features, belief)[lags - 1 :], expected, atol=1e-10)
+
+
+def test_the_statistic_is_that_of_features_less_their_linear_part():
+    inputs, target = simulate(1, lambda z: z + 0.2 * z**2, n=200)
+    records = Records(inputs, target, ((0, 200),), ("x",))
+    fit = fit_memory(records, 10, prior="tc", noise="white", delays=(0,))
+    assert not fit.goes_on
+    features = nonlinear_features(records, fit.posterior.memory)
+    part = fit.problem.records
+    free = (features - linear_part(part, features, fit.posterior))[9:]
+    left = (part.target - filtered(part.inputs, fit.posterior.memory, part.spans)[:, 0])[9:]
+    free, left = free - free.mean(0), left - left.mean()
+    basis, values, _ = np.linalg.svd(free, full_matrices=False)
+    free = basis[:, values > 1e-4 * values[0]]
+    score = free.T @ left
+    statistic = score @ np.linalg.solve((free * left[:, None] ** 2).T @ free, score) / free.shape[1]
+    assert remainder_test(records, fit, 5).statistic == pytest.approx(statistic, rel=1e-6)
 
 
 def test_a_nonlinear_remainder_is_said():

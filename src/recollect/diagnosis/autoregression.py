@@ -42,7 +42,7 @@ class FilteredNoise:
     @classmethod
     def of(cls, metric: InputMetric, order: int, num_lags: int) -> "FilteredNoise":
         """The autoregression whose autocorrelations are the inputs' mean ones (Yule and Walker)."""
-        order = min(order, metric.num_lags - 1)
+        order = min(order, metric.num_lags - 1, num_lags - 1)
         one = torch.ones(1, dtype=torch.float64)
         if metric.is_white or order == 0:
             return cls(one, metric.input_root, num_lags)

@@ -118,7 +118,7 @@ class Diagnosis:
             "input_shares": input_shares(estimator, self.series),
             "lags": estimator.lags_,
             "confidence": estimator.confidence,
-            **number_facts(self.numbers),
+            **number_facts(self.numbers, found=self.memory_found),
             "linear_share": estimator.linear_share_,
             "linear_share_interval": estimator.linear_share_interval_,
             "noise_nmse": estimator.noise_nmse_,

@@ -86,13 +86,13 @@ def input_shares(estimator: MemoryEstimator, series: Series) -> dict[str, float]
     return {name: float(rho @ toeplitz(r) @ rho / variance) for name, rho, r in pairs}
 
 
-def number_facts(numbers: MemoryNumbers) -> dict[str, Any]:
+def number_facts(numbers: MemoryNumbers, *, found: bool) -> dict[str, Any]:
     """Horizons, decay, ranks, sparsity, sign changes and delay."""
     h50, h95 = numbers.h50, numbers.h95
     return {
         "horizon": {
-            "h50": _whole(h50.value),
-            "h95": _whole(h95.value),
+            "h50": _whole(h50.value) if found else None,
+            "h95": _whole(h95.value) if found else None,
             "h50_interval": (h50.lower, h50.upper),
             "h95_interval": (h95.lower, h95.upper),
         },

@@ -14,7 +14,7 @@ from recollect.probing.estimation.moments import NormalEquations
 from recollect.probing.estimation.posterior import posterior
 from recollect.probing.estimation.records import Records
 
-_MOST, _ROWS_A_LAG, _FEWEST_ROWS = 512, 10, 30
+_MOST, _MOST_COLUMNS, _ROWS_A_LAG, _FEWEST_ROWS = 512, 1024, 10, 30
 _FEWEST = 16
 """Lags to look at where the rows allow: under a prior, those that are not needed cost little."""
 
@@ -51,7 +51,8 @@ def choose_lags(records: Records, noise: str) -> int:
 def most_lags(records: Records) -> int:
     """The largest number tried."""
     longest = max(stop - start for start, stop in records.spans)
-    return min(_MOST, max(longest // _ROWS_A_LAG, 4))
+    few = max(4, min(_FEWEST, longest // 4))
+    return min(_MOST, _MOST_COLUMNS // records.inputs.shape[1], max(longest // _ROWS_A_LAG, few))
 
 
 def _fewer_lags(equations: NormalEquations, most: int, lags: int) -> NormalEquations:

@@ -99,6 +99,17 @@ class MemoryEstimator:
             setattr(self, name, value)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks before it cross-validates: a regressor that needs a target."""
+        from sklearn.utils import InputTags, RegressorTags, Tags, TargetTags  # asked by scikit-learn alone
+
+        return Tags(
+            estimator_type="regressor",
+            target_tags=TargetTags(required=True),
+            regressor_tags=RegressorTags(),
+            input_tags=InputTags(),
+        )
+
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
         changed = {k: v for k, v in self.get_params().items() if v != defaults[k].default}

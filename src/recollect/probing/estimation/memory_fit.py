@@ -30,6 +30,9 @@ from recollect.probing.estimation.records import Records
 _SAME_COLOUR = 0.02
 """Autoregressions whose taps differ by less are the same."""
 
+_ROUNDING = 1e-12
+"""Of the target's variance: noise below it is that of the sums."""
+
 _NEAR = 10.0
 """Priors that explain the data so much worse, in log marginal likelihood, have no part in the average."""
 
@@ -96,6 +99,7 @@ def fit_memory(records: Records, lags: int, *, prior: str, noise: str, delays: S
     if first.goes_on:
         explained = problem.records.target - residual
         mixture = mixture.widened(variance_inflation(explained * (residual - beyond), records.spans))
+    white = belief.noise_variance * power_gain(problem.colour) + float(np.nanvar(beyond))
     return MemoryFit(
         posterior=belief,
         mixture=mixture,
@@ -104,7 +108,8 @@ def fit_memory(records: Records, lags: int, *, prior: str, noise: str, delays: S
         goes_on=first.goes_on,
         intercept=intercept,
         residual=residual,
-        noise_variance=belief.noise_variance * power_gain(problem.colour) + float(np.nanvar(beyond)),
+        # A fitted autoregression is more stable than a noise that is nearly a random walk.
+        noise_variance=max(white, float(np.nanvar(residual))) if len(problem.colour) else white,
     )
 
 
@@ -113,7 +118,8 @@ def first_problem(records: Records, lags: int, noise: str) -> First:
 
     Noise made of earlier inputs also has a colour; an information criterion tells which it is. If the memory
     goes on, nothing is filtered: what is left fades slowly, its filter is almost a difference, and
-    differences do not show the level of a memory that is cut off. Free regressors stay where the record is long for them.
+    differences do not show the level of a memory that is cut off. Free regressors stay where the record is
+    long for them.
     """
     plain = pose(records, lags, np.zeros(0), goes_on=False)
     longer = pose(records, lags, np.zeros(0), goes_on=True)
@@ -131,6 +137,7 @@ def _information(problem: Problem, scouts: Sequence[Tuned]) -> float:
     free = 0 if problem.free is None else problem.free.shape[1]
     rows = len(problem.records.inputs)
     noise = posterior(problem.equations, scouts).noise_variance
+    noise = max(noise, _ROUNDING * problem.equations.energy / rows)
     return rows * math.log(noise) + math.log(rows) * len(problem.colour) + 2 * free
 
 

@@ -30,6 +30,7 @@ _FILTERS = 3
 _CLIP = 4.0
 """Features are cut at so many deviations, so that no single row decides."""
 
+_BLOCKS = 40
 _RIDGE = 1e-2
 _SINGULAR = 1e-8
 
@@ -95,7 +96,7 @@ def remainder_test(records: Records, fit: MemoryFit, folds: int) -> RemainderTes
     rows = np.flatnonzero(full_rows(len(features), part.spans, lags) > 0)
     rows = rows[~np.isnan(features[rows]).any(1)]
     residual = part.target - filtered(part.inputs, belief.memory, part.spans).sum(1)
-    across = _linear_part(part, features, belief)
+    across = linear_part(part, features, belief)
     extra = (
         np.ones((len(rows), 1))
         if problem.free is None
@@ -107,15 +108,28 @@ def remainder_test(records: Records, fit: MemoryFit, folds: int) -> RemainderTes
     count, degrees = free.shape[1], len(rows) - free.shape[1]
     if count == 0 or degrees <= 2 * count:
         return RemainderTest(0.0, 1.0, 0.0)
-    score = free.T @ left
-    spread = (free * left[:, None] ** 2).T @ free
-    statistic = float(score @ np.linalg.solve(spread, score)) / count
     target_variance = float(records.target[~np.isnan(fit.residual)].var())
     share = _added_share(free, left, target_variance, folds)
+    scores = free * left[:, None]
+    if not problem.goes_on:
+        total = scores.sum(0)
+        statistic = float(total @ np.linalg.solve(scores.T @ scores, total)) / count
+        return RemainderTest(statistic, float(fisher.sf(statistic, count, degrees)), share)
+    # The residual then remembers inputs before the lags: rows are not independent, long blocks nearly are.
+    statistic, degrees = _hotelling(scores, max(2 * count, min(_BLOCKS, len(rows) // (2 * lags))))
     return RemainderTest(statistic, float(fisher.sf(statistic, count, degrees)), share)
 
 
-def _linear_part(
+def _hotelling(scores: Float64[np.ndarray, "n directions"], blocks: int) -> tuple[float, int]:
+    """The statistic that the sums of blocks have mean zero, and its second degrees of freedom."""
+    sums = np.stack([block.sum(0) for block in np.array_split(scores, blocks)])
+    total, around = sums.sum(0), sums - sums.mean(0)
+    count = scores.shape[1]
+    degrees = blocks - count
+    return degrees / (blocks * count) * float(total @ np.linalg.solve(around.T @ around, total)), degrees
+
+
+def linear_part(
     records: Records, features: Float64[np.ndarray, "n features"], belief: Posterior
 ) -> Float64[np.ndarray, "n features"]:
     """What the posterior mean would take for linear in each feature, `Phi M^-1 Phi^T h`."""

@@ -13,6 +13,8 @@ from recollect.core import ConfigError
 _GAP = 1.5
 """A time step of more than so many usual steps is a gap; months differ in length by less."""
 
+_SMALLEST = 1e-100
+
 Spans = tuple[tuple[int, int], ...]
 """First row, and row after the last, of each gap-free sequence."""
 
@@ -121,6 +123,12 @@ def _numbers(column: np.ndarray, name: str) -> Float64[np.ndarray, " n"]:
         raise ConfigError(
             f"row {bad[0]} of column `{name}` is {numbers[bad[0]]} ({len(bad)} such rows): fill them, or "
             "drop the rows and pass `times`, so that the gaps are known."
+        )
+    largest = float(np.abs(numbers).max(initial=0.0))
+    if largest and not _SMALLEST < largest < 1 / _SMALLEST:
+        raise ConfigError(
+            f"column `{name}` holds numbers as large as {largest:g}, whose squares leave the range of "
+            "computation: give it in other units."
         )
     return numbers
 

@@ -28,7 +28,9 @@ def read_function(function: Callable[..., Any], input_size: int | None) -> Reade
     """
     name = _name(function)
     if input_size is None:
-        raise ConfigError(f"{name} is a plain function, which says nothing of its inputs: give input_size.")
+        raise ConfigError(
+            f"{name} is a plain function, which says nothing of its inputs: give input_size (--input-size)."
+        )
     module = _module_behind(function)
     dtypes, device = (torch.float64, torch.float32), torch.device("cpu")
     if module is not None:

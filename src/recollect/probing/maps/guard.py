@@ -23,7 +23,7 @@ def untouched(of: SequenceMap | nn.Module | None, seed: int = 0) -> Iterator[Non
     `requires_grad`; the global random state of PyTorch (CPU and CUDA), NumPy and Python, which inside begins
     at `seed`, so that a map that draws is drawn alike every time; and whether gradients are recorded, which
     inside they are. Parameters are not copied, so that a large model has to fit once: a `forward` that
-    writes to them is not undone.
+    writes to them is not undone, nor what it writes into a tensor that is neither parameter nor buffer.
 
     Cost: a copy of the buffers.
 

@@ -30,7 +30,7 @@ def read_layer(module: nn.Module, input_size: int | None, columns: int | None = 
     name = type(module).__name__
     size = next((s for s in (input_size, inferred_input_size(module), columns) if s is not None), None)
     if size is None:
-        raise ConfigError(f"{name} does not say how many inputs it reads: give input_size.")
+        raise ConfigError(f"{name} does not say how many inputs it reads: give input_size (--input-size).")
     dtype, device = placement(module)
     return Reader(
         apply=_apply(module, name),

@@ -34,6 +34,9 @@ DECISIVE = 3.0
 _FEWEST_TO_FIT, _FEWEST_TO_PREFER = 3, 5
 """Lags up to the last one above the noise."""
 
+_VISIBLE = 1e-4
+"""Energy over the largest, a hundredth in size: a law is read off what is larger, if the noise lets it."""
+
 _BEYOND = 8
 """Lags below the noise that a fit may go on to."""
 
@@ -104,7 +107,7 @@ def decay_law_of(energies: Energies, confidence: float) -> DecayLaw:
     """The same from energies by lag."""
     if energies.last < 0:
         return DecayLaw(_UNKNOWN, _UNKNOWN, "none", 0.0)
-    above = energies.last + 1 - _start(energies)
+    above = _last_to_see(energies) + 1 - _start(energies)
     if above < _FEWEST_TO_FIT:
         return DecayLaw(_UNKNOWN, _UNKNOWN, "undecided", 0.0)
     fading = _Fading.of(energies)
@@ -166,9 +169,18 @@ def _end(energies: Energies, start: int) -> int:
     The last lag above the noise is there because its error was large. Unbiased energies may be followed
     beyond it, as far again and a little; those of a posterior follow its prior there.
     """
-    if energies.errors_are == "posterior":
-        return energies.last + 1
+    seen = _last_to_see(energies)
+    following = energies.deviations[:, energies.last + 1 : energies.last + 2]
+    is_lost_in_noise = bool((following.square().mean(0) ** 0.5 > _VISIBLE * energies.mean.max()).any())
+    if energies.errors_are == "posterior" or not is_lost_in_noise:
+        return seen + 1
     return min(len(energies.mean), 2 * energies.last - start + 1 + _BEYOND)
+
+
+def _last_to_see(energies: Energies) -> int:
+    """The last lag above the noise that a curve would show: what is smaller says how a memory ends."""
+    visible = (energies.mean >= _VISIBLE * energies.mean.max()).nonzero()
+    return min(energies.last, int(visible.max()))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ $E[k^2] = \rho^2 + \epsilon^2$ and $\mathrm{Var}[k^2] = 4 \rho^2 \epsilon^2 + 2 
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float64
 from scipy.stats import t as student
 from torch import Tensor
@@ -32,6 +33,8 @@ def linear_share(estimate: LagEstimate, confidence: float) -> Interval | None:
     variance = float(estimate.output_variance.sum())
     if not (estimate.is_white_gaussian and variance > 0):
         return None
+    if estimate.rms is not None and torch.allclose(estimate.rms, estimate.values.abs(), rtol=1e-6, atol=0):
+        return Interval(1.0, 1.0, 1.0)  # the same slope in every sequence: a linear map
     linear = _energy(estimate.values, estimate.standard_errors, estimate.input_variance)
     share = linear.value / variance
     error = (linear.standard_error / variance) ** 2 + share**2 * 2 / estimate.samples
@@ -75,13 +78,16 @@ def _energy(
     standard_errors: Float64[Tensor, "lags outputs inputs"],
     input_variance: Float64[Tensor, " inputs"],
 ) -> _Energy:
-    """Sum over lags and channels of s2 k^2."""
+    """Sum over lags and channels of s2 k^2.
+
+    Errors of different lags share what is common to a sequence, such as the slope of a nonlinear output. How
+    much is not known: those of the first order are taken to move together, which they do at most.
+    """
     noise = standard_errors.square()
     cleared = values.square() - noise
-    variance = 4 * cleared.clamp(min=0) * noise + 2 * noise.square()
-    return _Energy(
-        float((cleared * input_variance).sum()), float((variance * input_variance.square()).sum().sqrt())
-    )
+    together = float((2 * cleared.clamp(min=0).sqrt() * standard_errors * input_variance).sum())
+    apart = float((2 * noise.square() * input_variance.square()).sum())
+    return _Energy(float((cleared * input_variance).sum()), (together**2 + apart) ** 0.5)
 
 
 def _around(value: float, error: float, estimate: LagEstimate, confidence: float, most: float) -> Interval:
