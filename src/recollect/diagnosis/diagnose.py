@@ -56,8 +56,8 @@ def diagnose(
     """
     if target_nmse is not None and not 0 < target_nmse < 1:
         raise ConfigError(
-            f"expected a target NMSE above 0 and below 1, which the mean alone reaches, got {target_nmse}; 0.1 "
-            "is a tenth of the variance."
+            f"expected a target NMSE above 0 and below 1, which the mean alone reaches, got {target_nmse}; "
+            "0.1 is a tenth of the variance."
         )
     on_progress("estimating the memory function")
     inputs = pd.DataFrame(series.inputs, columns=pd.Index(series.input_names))
