@@ -11,6 +11,8 @@ G is the Gram matrix about the means. One evaluation with its gradient is a Chol
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,6 +110,17 @@ def _band_slopes(
     return slopes
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, matrices are factored by one thread: a thousand times a few hundred columns, two are slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def tune(
     regression: Regression, prior: Prior, start: Float64[Tensor, " parameters"], *, steps: int = 40
 ) -> Tuned:
@@ -135,5 +148,6 @@ def tune(
         "ftol": _CLOSE / regression.degrees,
         "gtol": 10 * _CLOSE,
     }
-    minimize(objective, first, jac=True, method="L-BFGS-B", bounds=ranges, options=options)
+    with one_thread():
+        minimize(objective, first, jac=True, method="L-BFGS-B", bounds=ranges, options=options)
     return best

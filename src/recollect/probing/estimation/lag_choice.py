@@ -45,7 +45,9 @@ def choose_lags(records: Records, noise: str) -> int:
         evidences.append(max(posterior(part, scout(part, lags, family)).evidence for family in _SCOUTS))
     best = max(evidences)
     needed = next(lags for lags, evidence in zip(tried, evidences, strict=True) if evidence > best - _CLOSE)
-    return min(most, max(2 * needed, _FEWEST))
+    chosen = min(most, max(2 * needed, _FEWEST))
+    # A slow, weak end is worth no evidence lag by lag, and all the same shows as memory beyond.
+    return most if first_problem(records, chosen, noise).goes_on else chosen
 
 
 def most_lags(records: Records) -> int:

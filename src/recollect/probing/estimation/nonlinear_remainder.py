@@ -111,7 +111,7 @@ def remainder_test(records: Records, fit: MemoryFit, folds: int) -> RemainderTes
     target_variance = float(records.target[~np.isnan(fit.residual)].var())
     share = _added_share(free, left, target_variance, folds)
     scores = free * left[:, None]
-    if not problem.goes_on:
+    if not fit.goes_on:
         total = scores.sum(0)
         statistic = float(total @ np.linalg.solve(scores.T @ scores, total)) / count
         return RemainderTest(statistic, float(fisher.sf(statistic, count, degrees)), share)
