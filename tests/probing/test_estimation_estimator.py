@@ -194,3 +194,12 @@ def test_what_cannot_be_estimated_is_refused_with_its_place(table, arguments, op
     target = np.random.default_rng(15).normal(size=len(table))
     with pytest.raises(ConfigError, match=message):
         MemoryEstimator(**options).fit(table, target, **arguments)
+
+
+def test_scikit_learn_cross_validates_it():
+    model_selection = pytest.importorskip("sklearn.model_selection")
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(300, 1))
+    y = np.convolve(x[:, 0], [1.0, 0.5, 0.25])[:300] + 0.1 * rng.normal(size=300)
+    scores = model_selection.cross_val_score(MemoryEstimator(lags=4, prior="tc", delay=0), x, y, cv=2)
+    assert scores.min() > 0.97
