@@ -65,7 +65,7 @@ def test_the_memory_function_is_in_data_units_and_in_its_band(document):
     assert document["target_nmse"] == document["noise_nmse"]
 
 
-def test_the_best_reaches_the_target_with_the_smallest_state(found, document):
+def test_the_best_reaches_the_target_with_the_fewest_numbers_carried_and_multiplied(found, document):
     assert found.best is not None
     assert found.best.predicted <= found.reached_below * (1 + 1e-9)
     able = [one for one in found.recommendations if one.binding and one.size is not None]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from recollect.cli.stored_run import find_run
 from recollect.core import (
     ConfigError,
     add_working_directory,
@@ -20,7 +21,7 @@ from recollect.models.registry import known_mixers
 from recollect.probing.maps import SequenceMap, sequence_map
 from recollect.probing.maps.background import Amplitude
 from recollect.probing.maps.readout import Readout
-from recollect.studies import Record, Store
+from recollect.studies import Record
 from recollect.studies.trained import trained_model
 from recollect.training.checkpoint import load_model
 from recollect.training.trainer import Progress
@@ -103,17 +104,11 @@ def _refuse(options: dict[str, Any], spec: str, kind: str) -> None:
 
 
 def _stored(prefix: str, url: str) -> Record:
-    found: list[Record] = []
-    if prefix and all(char in "0123456789abcdef" for char in prefix):
-        with Store(url) as store:
-            found = store.find(prefix)
-    if not found:
+    record = find_run(prefix, url)
+    if record is None:
         hint = suggestion(prefix, known_mixers()) or "."
         raise ConfigError(f"nothing is called {prefix!r}{hint} Expected {KINDS}.")
-    if len(found) > 1:
-        ids = ", ".join(record.id for record in found[:5])
-        raise ConfigError(f"{len(found)} runs begin with {prefix!r} ({ids}, ...); give more digits.")
-    return found[0]
+    return record
 
 
 def _layer(name: str, options: dict[str, Any]) -> tuple[nn.Module, str, None]:

@@ -11,10 +11,11 @@ from rich.table import Table
 from recollect.cli.console import out
 from recollect.cli.entries import CATEGORIES
 from recollect.cli.layers import find_layer
+from recollect.cli.stored_run import find_run
 from recollect.core import ConfigError, suggestion
 from recollect.memory import FAMILIES
 from recollect.models import LAYERS, MIXERS, MixerFacts, mixer_facts
-from recollect.studies import DEFAULT_URL, STUDIES, Record, Store, find_study
+from recollect.studies import DEFAULT_URL, STUDIES, find_study
 from recollect.tasks import TASKS
 
 
@@ -71,18 +72,12 @@ def _composition(name: str) -> dict[str, str]:
 
 
 def _stored_run(prefix: str, url: str) -> dict[str, Any]:
-    found: list[Record] = []
-    if all(char in "0123456789abcdef" for char in prefix):
-        with Store(url) as store:
-            found = store.find(prefix)
-    if not found:
+    record = find_run(prefix, url)
+    if record is None:
         known = [name for category in CATEGORIES.values() for name in category()]
         hint = suggestion(prefix, known) or "; `recollect list` names the entries, `recollect runs` the runs."
         raise ConfigError(f"nothing is called {prefix!r}{hint}")
-    if len(found) > 1:
-        ids = ", ".join(record.id for record in found[:5])
-        raise ConfigError(f"{len(found)} runs begin with {prefix!r} ({ids}, ...); give more digits.")
-    return found[0].model_dump(mode="json", exclude={"series"})
+    return record.model_dump(mode="json", exclude={"series"})
 
 
 def _state(facts: MixerFacts) -> str:

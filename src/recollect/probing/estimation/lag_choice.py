@@ -25,7 +25,9 @@ _CLOSE = 3.0
 
 
 def choose_lags(records: Records, noise: str) -> int:
-    """Powers of two up to 512 and a tenth of the rows are tried, and that limit itself.
+    """Powers of two up to the limit of `most_lags` are tried, and that limit itself.
+
+    The limit is also taken where memory still shows beyond the lags that were chosen.
 
     Raises:
         ConfigError: fewer than 30 rows in the longest sequence.
